@@ -1,0 +1,1 @@
+"""Models, who serves them, and at which price. Only zero-data-retention providers exist here."""

@@ -1,0 +1,117 @@
+"""What happens in a turn, as typed events.
+
+Upstream adapters yield `Content`, `Reasoning`, `UpstreamUsage`, `Finished` and `Opened`; a turn
+tells its subscribers `Started`, `Content`, `Reasoning`, `Usage`, `Meta`, `Speed`, then one of
+`Failed` and `Done`. The classes are plain and slotted: one is made for each token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from chuk.credits.money import MicroEuro
+from chuk.errors import ChukError
+
+
+@dataclass(slots=True)
+class Content:
+    """A piece of the answer; never empty, always valid Unicode."""
+
+    text: str
+
+
+@dataclass(slots=True)
+class Reasoning:
+    """A piece of the model's reasoning; never empty, always valid Unicode."""
+
+    text: str
+
+
+# What only upstream says.
+
+
+@dataclass(slots=True)
+class Opened:
+    """Upstream has begun. `generation_id` is its own name for this request."""
+
+    generation_id: str | None
+    provider_name: str | None = None
+
+
+@dataclass(slots=True)
+class UpstreamUsage:
+    """What upstream counted; `cost_usd` only where it names its own price."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    cost_usd: Decimal | None = None
+
+
+@dataclass(slots=True)
+class Finished:
+    """Why upstream stopped: stop, length, content_filter, tool_calls, error."""
+
+    reason: str
+
+
+UpstreamEvent = Content | Reasoning | Opened | UpstreamUsage | Finished
+
+
+# What only a turn says.
+
+
+@dataclass(slots=True)
+class Started:
+    """The first event of every answer."""
+
+    stream_id: str
+
+
+@dataclass(slots=True)
+class Usage:
+    """What the turn took.
+
+    `estimated` is true where upstream counted nothing; `finish_reason` tells an answer that came
+    to its end (`stop`) from one that hit `max_tokens` (`length`) or was stopped (`cancelled`,
+    `error`).
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    cost: MicroEuro
+    estimated: bool
+    finish_reason: str
+
+
+@dataclass(slots=True)
+class Meta:
+    """Who answers, and from which purse."""
+
+    model: str
+    provider: str
+    free_message: bool
+
+
+@dataclass(slots=True)
+class Speed:
+    """Completion tokens a second, after the first token."""
+
+    tokens_per_second: float
+
+
+@dataclass(slots=True)
+class Failed:
+    """The turn ended without its answer, or with a part of it."""
+
+    error: ChukError
+
+
+@dataclass(slots=True)
+class Done:
+    """The turn ended well, or as its user asked."""
+
+
+TurnEvent = Started | Content | Reasoning | Usage | Meta | Speed | Failed | Done

@@ -1,0 +1,1 @@
+"""Every price and every change of a balance."""
