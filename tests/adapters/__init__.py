@@ -1,0 +1,1 @@
+"""The adapters, each against a stand-in for its outside system."""

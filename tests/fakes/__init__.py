@@ -1,0 +1,1 @@
+"""One server for each outside system, over its real protocol."""

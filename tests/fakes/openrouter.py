@@ -1,0 +1,300 @@
+"""A stateful stand-in for OpenRouter, over its real protocol.
+
+    async with FakeOpenRouter() as fake:
+        fake.script(Reply(content=["Hel", "lo"], break_after=1))
+        ...  # point the code under test at fake.base_url with fake.api_key
+        await fake.wait_for_disconnect()
+
+Without a script a completion answers with text that depends on its prompt. Scripts are used up in
+order, one a completion. It refuses what the real one refuses: a wrong key, an unknown model, a
+routing that leaves no endpoint, a conversation that does not fit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+from aiohttp import web
+
+from tests.fakes.openrouter_models import FakeEndpoint, FakeModel, default_models
+from tests.fakes.openrouter_replies import (
+    Fault,
+    Generation,
+    RecordedRequest,
+    Reply,
+)
+from tests.fakes.openrouter_wire import (
+    Refused,
+    ending,
+    known_model,
+    misbehave,
+    opened,
+    pieces,
+    route,
+)
+
+__all__ = ["FakeEndpoint", "FakeModel", "FakeOpenRouter", "Fault", "RecordedRequest", "Reply"]
+
+_PREFIX = "/api/v1"
+RECORD = web.RequestKey("record", RecordedRequest)
+
+
+class FakeOpenRouter:
+    """The server. Everything it holds may be read and changed while it runs.
+
+    Attributes:
+        models: what it offers; change the entries to change the catalogue.
+        requests: every request so far, in order.
+        open_completions: completions being answered now.
+        disconnects: completions that their client left.
+        release: set it to let stalled and hanging answers go on.
+        zdr_rows_name_models: False leaves `model_id` out of the ZDR list, as older answers did.
+    """
+
+    def __init__(self, *, api_key: str = "sk-or-v1-test") -> None:
+        self.api_key = api_key
+        self.models: list[FakeModel] = default_models()
+        self.requests: list[RecordedRequest] = []
+        self.generations: dict[str, Generation] = {}
+        self.open_completions = 0
+        self.disconnects = 0
+        self.release = asyncio.Event()
+        self.zdr_rows_name_models = True
+        self._replies: deque[Reply] = deque()
+        self._faults: dict[str, Fault] = {}
+        self._numbers = itertools.count(1)
+        self._changed = asyncio.Event()
+        self._handlers: set[asyncio.Task[Any]] = set()
+        self._closing = False
+        self._runner: web.AppRunner | None = None
+        self._address = ""
+
+    # Scripting and watching.
+
+    @property
+    def base_url(self) -> str:
+        """What to use as OpenRouter's base URL."""
+        return self._address + _PREFIX
+
+    def script(self, *replies: Reply) -> None:
+        """Queue how the next completions behave."""
+        self._replies.extend(replies)
+
+    def fail(self, path: str, fault: Fault) -> None:
+        """Make `/models`, `/endpoints/zdr` or `/models/{author}/{slug}/endpoints` misbehave."""
+        self._faults[path] = fault
+
+    def mend(self) -> None:
+        """End every fault."""
+        self._faults.clear()
+
+    def model(self, model_id: str) -> FakeModel:
+        """The model with this id."""
+        return next(model for model in self.models if model.id == model_id)
+
+    @property
+    def completions(self) -> list[RecordedRequest]:
+        """The recorded requests for completions."""
+        return [request for request in self.requests if request.path == "/chat/completions"]
+
+    async def wait_until(self, condition: Callable[[], bool], *, timeout: float = 5.0) -> None:
+        """Wait until the condition, looked at after each change here, holds."""
+        async with asyncio.timeout(timeout):
+            while not condition():
+                await self._changed.wait()
+
+    async def wait_for_disconnect(self, count: int = 1, *, timeout: float = 5.0) -> None:
+        """Wait until this many completions, since the start, were left by their client."""
+        await self.wait_until(lambda: self.disconnects >= count, timeout=timeout)
+
+    async def wait_for_completions(self, count: int = 1, *, timeout: float = 5.0) -> None:
+        """Wait until this many completions, since the start, were asked for."""
+        await self.wait_until(lambda: len(self.completions) >= count, timeout=timeout)
+
+    # Life.
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(middlewares=[self._around], client_max_size=64 * 2**20)
+        app.router.add_get(f"{_PREFIX}/models", self._list_models)
+        app.router.add_get(_PREFIX + "/models/{author}/{slug}/endpoints", self._list_endpoints)
+        app.router.add_get(f"{_PREFIX}/endpoints/zdr", self._list_zdr)
+        app.router.add_get(f"{_PREFIX}/generation", self._generation)
+        app.router.add_post(f"{_PREFIX}/chat/completions", self._complete)
+        self._runner = web.AppRunner(
+            app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0
+        )
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self._address = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closing = True
+        for handler in self._handlers:
+            handler.cancel()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    @web.middleware
+    async def _around(
+        self, request: web.Request, handler: Callable[[web.Request], Any]
+    ) -> web.StreamResponse:
+        record = RecordedRequest(
+            request.method,
+            request.path.removeprefix(_PREFIX),
+            dict(request.query),
+            {name.lower(): value for name, value in request.headers.items()},
+        )
+        request[RECORD] = record
+        task = asyncio.current_task()
+        assert task is not None
+        self._handlers.add(task)
+        try:
+            if request.can_read_body:
+                try:
+                    record.body = orjson.loads(await request.read())
+                except ValueError:
+                    raise Refused(400, "Invalid JSON") from None
+            self.requests.append(record)
+            self._notify()
+            if record.headers.get("authorization") != f"Bearer {self.api_key}":
+                raise Refused(401, "No auth credentials found")
+            if record.path in self._faults:
+                return await misbehave(request, self._faults[record.path], record, self.release)
+            response: web.StreamResponse = await handler(request)
+            return response
+        except Refused as refusal:
+            record.outcome = "refused"
+            return web.json_response(refusal.body, status=refusal.status)
+        finally:
+            self._handlers.discard(task)
+            self._notify()
+
+    # The catalogue.
+
+    async def _list_models(self, request: web.Request) -> web.Response:
+        return web.json_response({"data": [model.listing() for model in self.models]})
+
+    async def _list_endpoints(self, request: web.Request) -> web.Response:
+        model = known_model(
+            self.models, f"{request.match_info['author']}/{request.match_info['slug']}"
+        )
+        return web.json_response({"data": model.page()})
+
+    async def _list_zdr(self, request: web.Request) -> web.Response:
+        rows = [
+            model.endpoint_entry(endpoint)
+            for model in self.models
+            for endpoint in model.endpoints
+            if endpoint.zdr
+        ]
+        if not self.zdr_rows_name_models:
+            for row in rows:
+                del row["model_id"]
+        return web.json_response({"data": rows})
+
+    async def _generation(self, request: web.Request) -> web.Response:
+        generation = self.generations.get(request.query.get("id", ""))
+        if generation is None:
+            raise Refused(404, "Generation not found")
+        return web.json_response({"data": generation.record()})
+
+    # Completions.
+
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        record = request[RECORD]
+        reply = self._replies.popleft() if self._replies else Reply()
+        self.open_completions += 1
+        self._notify()
+        generation: Generation | None = None
+        try:
+            if reply.never_answer:
+                await self.release.wait()
+            if reply.status != 200:
+                record.outcome = "refused"
+                error = reply.error or {"message": "Provider returned error", "code": reply.status}
+                return web.json_response(
+                    {"error": dict(error)}, status=reply.status, headers=dict(reply.headers)
+                )
+            model, endpoint = route(self.models, record.body)
+            generation = opened(next(self._numbers), record.body, model, endpoint)
+            self.generations[generation.id] = generation
+            return await self._stream(request, reply, generation, endpoint)
+        except (asyncio.CancelledError, ConnectionError):
+            if not self._closing and record.outcome == "open":
+                record.outcome = "disconnected"
+                self.disconnects += 1
+                if generation is not None:
+                    generation.cancelled = True
+            raise
+        finally:
+            self.open_completions -= 1
+            self._notify()
+
+    async def _stream(
+        self, request: web.Request, reply: Reply, generation: Generation, endpoint: FakeEndpoint
+    ) -> web.StreamResponse:
+        record = request[RECORD]
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": "text/event-stream",
+                "Cache-Control": "no-cache",
+                "X-Generation-Id": generation.id,
+                **reply.headers,
+            }
+        )
+        await response.prepare(request)
+        if reply.raw is None:
+            for _ in range(reply.comments):
+                await response.write(b": OPENROUTER PROCESSING\n\n")
+        waiting: list[bytes] = []
+        for number, piece in enumerate(pieces(record.body, reply, generation)):
+            if reply.stream_error is not None and number == reply.error_after:
+                break
+            if waiting and (reply.holds(number) or len(waiting) >= reply.pieces_per_write):
+                await response.write(b"".join(waiting))
+                waiting.clear()
+            if not await reply.may_go_on(number, self.release):
+                return self._break(request, response)
+            waiting.append(piece)
+            record.pieces_sent += 1
+            if reply.raw is None:
+                generation.completion_tokens += 1
+                generation.cost = endpoint.cost(
+                    generation.prompt_tokens, generation.completion_tokens
+                )
+            self._notify()
+        if waiting:
+            await response.write(b"".join(waiting))
+        if not await reply.may_go_on(record.pieces_sent, self.release):
+            return self._break(request, response)
+        if reply.raw is None:
+            for frame in ending(reply, generation):
+                await response.write(frame)
+        record.outcome = "finished"
+        await response.write_eof()
+        return response
+
+    def _break(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+        request[RECORD].outcome = "broken"
+        # Closing sends what is buffered and then ends the connection inside the chunked body.
+        if request.transport is not None:
+            request.transport.close()
+        return response
