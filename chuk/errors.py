@@ -22,7 +22,7 @@ token, or what an upstream said. `chuk.web.envelope` is the one place that rende
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import ClassVar
 
 Details = Mapping[str, object]
@@ -128,8 +128,10 @@ class TokenExpired(Unauthorized):
     code = "TOKEN_EXPIRED"
     sentence = "Your session has expired. Please sign in again."
 
-    def __init__(self, expired_at: datetime) -> None:
-        super().__init__(details={"expired_at": expired_at.strftime("%Y-%m-%dT%H:%M:%SZ")})
+    def __init__(self, expired_at: float) -> None:
+        """`expired_at` is in Unix seconds."""
+        moment = datetime.fromtimestamp(expired_at, UTC)
+        super().__init__(details={"expired_at": moment.strftime("%Y-%m-%dT%H:%M:%SZ")})
 
 
 class InvalidToken(Unauthorized):
@@ -213,8 +215,11 @@ class RateLimited(ChukError):
     status = 429
     sentence = "Too many requests. Please wait a moment."
 
-    def __init__(self, *, retry_after: int, limit: int, window: int = 60) -> None:
+    def __init__(
+        self, message: str | None = None, *, retry_after: int, limit: int, window: int = 60
+    ) -> None:
         super().__init__(
+            message,
             details={"retry_after": retry_after, "limit": limit, "window": window},
             headers={"Retry-After": str(retry_after)},
         )

@@ -1,7 +1,7 @@
 """What happens in a turn, as typed events.
 
-Upstream adapters yield `Content`, `Reasoning`, `UpstreamUsage`, `Finished` and `Opened`; a turn
-tells its subscribers `Started`, `Content`, `Reasoning`, `Usage`, `Meta`, `Speed`, then one of
+Upstream adapters yield `Opened`, `Content`, `Reasoning`, `UpstreamUsage`, `Finished` and at last
+`Ended`; a turn tells its subscribers `Started`, `Content`, `Reasoning`, `Usage`, `Meta`, `Speed`, then one of
 `Failed` and `Done`. The classes are plain and slotted: one is made for each token.
 """
 
@@ -56,7 +56,12 @@ class Finished:
     reason: str
 
 
-UpstreamEvent = Content | Reasoning | Opened | UpstreamUsage | Finished
+@dataclass(slots=True)
+class Ended:
+    """Upstream's own end of the stream; nothing follows."""
+
+
+UpstreamEvent = Content | Reasoning | Opened | UpstreamUsage | Finished | Ended
 
 
 # What only a turn says.

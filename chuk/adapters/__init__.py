@@ -1,0 +1,1 @@
+"""One outside system each, translating its exceptions at the edge."""

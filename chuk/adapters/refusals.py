@@ -1,0 +1,84 @@
+"""What an upstream's error means for a client, by the contract's table (§3).
+
+Only statuses, codes and headers are read: an upstream's message may quote the prompt, so it is
+matched against a few known phrases and never passed on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
+from chuk.chat.command import CompletionRequest
+from chuk.clock import utc_now
+from chuk.errors import (
+    ChukError,
+    ContentFiltered,
+    ContextTooLong,
+    ModelUnavailable,
+    ProviderError,
+    ProviderTimeout,
+)
+
+# OpenAI and its imitators: `context_length_exceeded`; llama.cpp: `exceed_context_size_error`;
+# OpenRouter and vLLM only say it in a sentence.
+_CONTEXT = re.compile(
+    r"context[_ ](length|size|window)|maximum context|too many (input )?tokens|prompt is too long",
+    re.IGNORECASE,
+)
+_NO_CAPACITY = frozenset({404, 429, 502, 503, 529})
+_TOO_SLOW = frozenset({408, 504, 522, 524})
+
+
+def refusal(
+    status: int,
+    error: Mapping[str, object],
+    request: CompletionRequest,
+    *,
+    retry_after: int | None = None,
+) -> ChukError:
+    """Translate one upstream error.
+
+    Args:
+        status: the HTTP status, or the `code` of an error inside the stream.
+        error: upstream's error object; may be empty.
+        retry_after: seconds, when upstream named them.
+    """
+    metadata = error.get("metadata")
+    if status == 403 and isinstance(metadata, Mapping) and "reasons" in metadata:
+        # OpenRouter's moderation; its metadata also quotes the prompt.
+        return ContentFiltered()
+    named = f"{error.get('code')} {error.get('type')}"
+    if "content_filter" in named or "content_policy" in named:
+        return ContentFiltered()
+    if status in (400, 413, 422) and _CONTEXT.search(f"{named} {error.get('message')}"):
+        return ContextTooLong(
+            max_tokens=_count(error.get("n_ctx")),
+            requested_tokens=_count(error.get("n_prompt_tokens")),
+            model=request.model_id,
+        )
+    if status in _NO_CAPACITY:
+        return ModelUnavailable(retry_after=retry_after)
+    if status in _TOO_SLOW:
+        return ProviderTimeout()
+    # 401, 402 and 403 are about our own key and account: never the user's 401 or 402.
+    return ProviderError()
+
+
+def retry_after_seconds(header: str | None, now: datetime | None = None) -> int | None:
+    """Read `Retry-After`: seconds or a date (RFC 9110 §10.2.3); None where it is neither."""
+    if not header:
+        return None
+    if header.strip().isdigit():
+        return min(int(header), 86_400)
+    try:
+        moment = parsedate_to_datetime(header)
+        return max(0, min(round((moment - (now or utc_now())).total_seconds()), 86_400))
+    except (ValueError, TypeError):
+        return None
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

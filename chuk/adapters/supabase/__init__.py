@@ -1,0 +1,1 @@
+"""Supabase: whose tokens are accepted."""

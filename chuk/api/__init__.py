@@ -1,0 +1,1 @@
+"""Transport only: parse, call one service, render. One nested sub-application for each area."""

@@ -1,0 +1,69 @@
+"""From checked fields to a chat command, pictures included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from chuk.api.ai.images import corrected, to_data_url
+from chuk.api.ai.schemas import ChatRequest
+from chuk.chat.command import ChatCommand, Message
+from chuk.errors import FileTooLarge, InvalidRequest
+from chuk.settings import Chat
+from chuk.web.validation import checked
+
+_REQUEST = ChatRequest()
+
+
+async def chat_command(
+    values: dict[str, Any], limits: Chat, uploads: Sequence[bytes] = ()
+) -> ChatCommand:
+    """Check one chat request and make the command of it.
+
+    Args:
+        values: the fields, typed; `images` are data URLs.
+        uploads: pictures that came as files.
+
+    Raises:
+        InvalidRequest: a field is wrong, missing, or there are too many pictures.
+        FileTooLarge: the new pictures are over the limit together.
+        UnsupportedFormat: a picture is of no known type.
+    """
+    fields = checked(_REQUEST, values)
+    images = await _new_images(fields["images"] or [], uploads, limits)
+    text = fields["message"] or ""
+    if not text.strip() and not images:
+        raise InvalidRequest.field("message", "Must not be blank.")
+    messages = []
+    if fields["system_prompt"]:
+        messages.append(Message("system", fields["system_prompt"]))
+    for item in fields["history"] or []:
+        pictures = [(await corrected(url, "history"))[0] for url in item["images"]]
+        messages.append(Message(item["role"], item["text"], tuple(pictures)))
+    messages.append(Message("user", text, images))
+    return ChatCommand(
+        model_id=fields["model_id"],
+        messages=tuple(messages),
+        provider_slug=fields["provider_slug"] or None,
+        max_tokens=fields["max_tokens"],
+        temperature=fields["temperature"],
+        reasoning_effort=fields["reasoning_effort"],
+        allow_provider_fallbacks=bool(fields["allow_provider_fallbacks"]),
+        tags=fields["metadata"] or {},
+    )
+
+
+async def _new_images(
+    urls: Sequence[str], uploads: Sequence[bytes], limits: Chat
+) -> tuple[str, ...]:
+    if len(urls) + len(uploads) > limits.image_max_count:
+        raise InvalidRequest.field("images", f"At most {limits.image_max_count} are allowed.")
+    size = sum(map(len, uploads))
+    images = [await to_data_url(content) for content in uploads]
+    for url in urls:
+        image, its_size = await corrected(url, "images")
+        size += its_size
+        images.append(image)
+    if size > limits.image_max_bytes:
+        raise FileTooLarge(limits.image_max_bytes, size)
+    return tuple(images)

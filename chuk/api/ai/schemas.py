@@ -1,0 +1,192 @@
+"""What goes into and comes out of the `/v1/ai` area."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+
+_ROLES = ("system", "user", "assistant")
+_MAX_HISTORY = 2_000
+_MAX_TAGS = 16
+_MAX_TAG_LENGTH = 200
+
+
+class WholeNumber(fields.Field[int]):
+    """An integer, or a float without a fraction; never a boolean or a text."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValidationError("Not a valid integer.")
+        if isinstance(value, float) and not value.is_integer():
+            raise ValidationError("Not a valid integer.")
+        return int(value)
+
+
+class Number(fields.Field[float]):
+    """A finite number; never a boolean or a text."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValidationError("Not a valid number.")
+        try:
+            number = float(value)
+        except OverflowError:
+            raise ValidationError("Not a valid number.") from None
+        if not math.isfinite(number):
+            raise ValidationError("Not a valid number.")
+        return number
+
+
+class History(fields.Field[list[dict[str, Any]]]):
+    """Earlier messages, each flattened to `{role, text, images}`.
+
+    Written by hand: a nested schema takes seven times as long for twenty messages.
+    """
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> list[dict[str, Any]]:
+        if not isinstance(value, list):
+            raise ValidationError("Not a valid list.")
+        if len(value) > _MAX_HISTORY:
+            raise ValidationError(f"Longer than {_MAX_HISTORY} messages.")
+        return [_history_item(item) for item in value]
+
+
+def _history_item(item: Any) -> dict[str, Any]:
+    if not isinstance(item, dict) or item.get("role") not in _ROLES:
+        raise ValidationError("Each message needs a role: user, assistant or system.")
+    content, images = item.get("content"), item.get("images")
+    if images is not None and not _all_text(images):
+        raise ValidationError("A message's images must be a list of data URLs.")
+    pictures = list(images or [])
+    if isinstance(content, str):
+        text = content
+    elif isinstance(content, list):
+        text, more = _parts(content)
+        pictures += more
+    else:
+        raise ValidationError("A message's content must be a text or a list of parts.")
+    return {"role": item["role"], "text": text, "images": pictures}
+
+
+def _parts(parts: list[Any]) -> tuple[str, list[str]]:
+    texts: list[str] = []
+    urls: list[str] = []
+    for part in parts:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind == "text" and isinstance(part.get("text"), str):
+            texts.append(part["text"])
+        elif (
+            kind == "image_url"
+            and isinstance(part.get("image_url"), dict)
+            and isinstance(part["image_url"].get("url"), str)
+        ):
+            urls.append(part["image_url"]["url"])
+        else:
+            raise ValidationError("A part must be a text or an image_url.")
+    return "\n".join(texts), urls
+
+
+def _all_text(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+class Tags(fields.Field[dict[str, str]]):
+    """Small, flat metadata; what is not small and flat is left out, as the contract says."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> dict[str, str]:
+        if not isinstance(value, Mapping):
+            raise ValidationError("Not a valid object.")
+        flat = {
+            str(name): str(item)
+            for name, item in value.items()
+            if isinstance(item, (str, int, float, bool))
+        }
+        small = len(flat) <= _MAX_TAGS and all(
+            len(name) + len(item) <= _MAX_TAG_LENGTH for name, item in flat.items()
+        )
+        return flat if small and len(flat) == len(value) else {}
+
+
+class ChatRequest(Schema):
+    """One chat turn."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    model_id = fields.Str(required=True, validate=validate.Length(min=1, max=200))
+    message = fields.Str(load_default="", allow_none=True)
+    provider_slug = fields.Str(allow_none=True, load_default=None)
+    provider = fields.Str(allow_none=True, metadata={"description": "Display name; informative."})
+    max_tokens = WholeNumber(load_default=4096, validate=validate.Range(min=1))
+    temperature = Number(load_default=0.7, validate=validate.Range(min=0, max=2))
+    history = History(load_default=list, allow_none=True)
+    system_prompt = fields.Str(allow_none=True, load_default=None)
+    reasoning_effort = fields.Str(
+        allow_none=True,
+        load_default=None,
+        validate=validate.OneOf(["none", "minimal", "low", "medium", "high"]),
+    )
+    allow_provider_fallbacks = fields.Bool(
+        load_default=False, truthy={True}, falsy={False}, allow_none=True
+    )
+    images = fields.List(fields.Str(), load_default=list, allow_none=True)
+    metadata = Tags(load_default=dict, allow_none=True)
+
+
+class Pricing(Schema):
+    """US dollars for each token, request or image."""
+
+    prompt = fields.Float(required=True)
+    completion = fields.Float(required=True)
+    request = fields.Float(required=True)
+    image = fields.Float(required=True, allow_none=True)
+
+
+class Provider(Schema):
+    """Who serves a model, without keeping anything of it."""
+
+    slug = fields.Str(required=True)
+    name = fields.Str(required=True)
+    icon_url = fields.Str(required=True, allow_none=True)
+    pricing = fields.Nested(Pricing, required=True)
+    context_length = fields.Int(required=True)
+    max_completion_tokens = fields.Int(required=True, allow_none=True)
+    is_moderated = fields.Bool(required=True)
+
+
+class Model(Schema):
+    """A model, with at least one provider."""
+
+    id = fields.Str(required=True)
+    name = fields.Str(required=True)
+    description = fields.Str(required=True)
+    icon_url = fields.Str(required=True, allow_none=True)
+    supports_vision = fields.Bool(required=True)
+    supports_reasoning = fields.Bool(required=True)
+    context_length = fields.Int(required=True)
+    providers = fields.List(
+        fields.Nested(Provider), required=True, validate=validate.Length(min=1)
+    )
+
+
+class ConfigQuery(Schema):
+    """Which model to speak of."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    model_id = fields.Str(load_default=None, validate=validate.Length(min=1, max=200))
+
+
+class Config(Schema):
+    """What a client may rely on."""
+
+    defaults = fields.Dict(keys=fields.Str(), required=True)
+    limits = fields.Dict(keys=fields.Str(), required=True)
+    formats = fields.Dict(keys=fields.Str(), required=True)
+    prices = fields.Dict(keys=fields.Str(), required=True)
+    features = fields.Dict(keys=fields.Str(), values=fields.Bool(), required=True)
+    model = fields.Nested(Model)

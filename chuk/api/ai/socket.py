@@ -1,0 +1,66 @@
+"""`GET /v1/ai/chat/ws`: turns side by side over one lasting WebSocket."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from chuk.api.ai.socket_session import SocketSession
+from chuk.api.keys import TURNS
+from chuk.errors import Forbidden, InvalidRequest
+from chuk.logs import logger
+from chuk.web.addresses import ClientAddresses
+from chuk.web.cors import may_connect
+from chuk.web.envelope import request_profile
+from chuk.web.keys import (
+    AUTH_FAILURE,
+    CONNECTIONS,
+    PRINCIPAL,
+    RATE_LIMITS,
+    SETTINGS,
+    SOCKETS,
+    VERIFIER,
+)
+
+# A little above the largest message, so that one slightly over it gets an error event; aiohttp
+# closes with 1009 beyond this.
+_SLACK = 1_000_000
+
+
+async def chat_socket(request: web.Request) -> web.StreamResponse:
+    """Accept the socket and serve its messages until either side closes it."""
+    services = request.config_dict
+    settings = services[SETTINGS]
+    if not may_connect(request, settings.server.cors_origins, settings.server.public_url):
+        raise Forbidden("This origin may not connect.")
+    # Without compression: deflate costs 90 KB a socket and helps short events nothing.
+    socket = web.WebSocketResponse(
+        compress=False,
+        heartbeat=settings.chat.socket_ping_interval,
+        max_msg_size=settings.chat.message_max_bytes + _SLACK,
+        decode_text=False,
+    )
+    if not socket.can_prepare(request):
+        raise InvalidRequest("This address speaks WebSocket only.")
+    await socket.prepare(request)
+    with services[CONNECTIONS].open(request.transport) as connection:
+        session = SocketSession(
+            socket,
+            connection,
+            profile=request_profile(request),
+            principal=request.get(PRINCIPAL),
+            auth_failure=request.get(AUTH_FAILURE),
+            address=ClientAddresses(settings.server.trusted_proxies).of(request),
+            limits=settings.chat,
+            turns=services[TURNS],
+            verifier=services[VERIFIER],
+            rate_limits=services[RATE_LIMITS],
+        )
+        with services[SOCKETS].open(session):
+            try:
+                async for message in socket:
+                    await session.receive(message)
+            except ConnectionError:
+                logger("socket").info("client left")
+            finally:
+                session.leave()
+    return socket

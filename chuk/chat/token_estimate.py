@@ -1,0 +1,37 @@
+"""How many tokens a text is, where nobody has counted.
+
+Without the model's own tokenizer a count can only be bounded. Byte-pair tokenizers make one
+token of about four bytes of English, of one to three bytes of other scripts, and never more
+tokens than bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from chuk.chat.command import Message
+
+_BYTES_PER_TOKEN = 4
+_BYTES_PER_TOKEN_AT_BEST = 8
+_TOKENS_PER_MESSAGE = 4
+_TOKENS_PER_IMAGE = 1_000
+
+
+def text_tokens(size: int) -> int:
+    """A likely count for a text of `size` UTF-8 bytes; at least 1 when there is any text."""
+    return -(-size // _BYTES_PER_TOKEN)
+
+
+def prompt_tokens(messages: Iterable[Message]) -> int:
+    """A likely count for a whole prompt, images included."""
+    return sum(
+        text_tokens(len(message.text.encode()))
+        + _TOKENS_PER_MESSAGE
+        + _TOKENS_PER_IMAGE * len(message.images)
+        for message in messages
+    )
+
+
+def fewest_prompt_tokens(messages: Iterable[Message]) -> int:
+    """A count that the prompt surely reaches: what exceeds a context by this, cannot fit it."""
+    return sum(len(message.text.encode()) for message in messages) // _BYTES_PER_TOKEN_AT_BEST

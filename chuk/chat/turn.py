@@ -1,0 +1,84 @@
+"""A chat turn: resolve, then run as a generation. One pipeline for every transport."""
+
+from __future__ import annotations
+
+import asyncio
+
+from chuk.accounts.principal import Principal
+from chuk.catalog.service import Catalog
+from chuk.chat.command import ChatCommand
+from chuk.chat.events import Done
+from chuk.chat.generation import Generation, Patience
+from chuk.chat.ports import Subscriber, Upstream
+from chuk.chat.resolution import resolve
+from chuk.credits.pricing import PriceList
+from chuk.errors import ServiceUnavailable
+
+_LAST_WORDS = 5.0  # seconds for the final events to reach clients that still read
+
+
+class Turns:
+    """Every running turn of this process."""
+
+    def __init__(
+        self, *, catalog: Catalog, upstream: Upstream, prices: PriceList, patience: Patience
+    ) -> None:
+        self._catalog = catalog
+        self._upstream = upstream
+        self._prices = prices
+        self._patience = patience
+        self._running: dict[str, Generation] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_draining = False
+
+    def start(
+        self, principal: Principal, command: ChatCommand, subscriber: Subscriber
+    ) -> Generation:
+        """Begin a turn whose events go to `subscriber`.
+
+        Raises:
+            ServiceUnavailable: the server is draining, or has no model list yet.
+            ModelNotFound: no such model, or not from this provider.
+            InvalidRequest: pictures for a model that cannot see.
+            ContextTooLong: the conversation does not fit.
+        """
+        if self._is_draining:
+            raise ServiceUnavailable("The server is restarting. Please try again in a moment.")
+        resolution = resolve(command, self._catalog.model(command.model_id))
+        generation = Generation(
+            owner=principal.user_id,
+            resolution=resolution,
+            upstream=self._upstream,
+            prices=self._prices,
+            patience=self._patience,
+        )
+        task = generation.begin(subscriber)
+        self._running[generation.id] = generation
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._forget(generation, done))
+        return generation
+
+    def tick(self, now: float) -> None:
+        """Let each turn look at the clock (the event loop's, in seconds)."""
+        for generation in tuple(self._running.values()):
+            generation.tick(now)
+
+    def refuse_new(self) -> None:
+        """From now on a new turn is `SERVICE_UNAVAILABLE`."""
+        self._is_draining = True
+
+    async def drain(self, grace: float) -> None:
+        """Refuse new turns, let the running ones finish for `grace` seconds, then end them."""
+        self.refuse_new()
+        await self._settled(grace)
+        for generation in tuple(self._running.values()):
+            generation.stop(ServiceUnavailable("The server is restarting. Please ask again."))
+        await self._settled(_LAST_WORDS)
+
+    async def _settled(self, seconds: float) -> None:
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks), timeout=seconds)
+
+    def _forget(self, generation: Generation, task: asyncio.Task[None]) -> None:
+        del self._running[generation.id]
+        self._tasks.discard(task)

@@ -1,0 +1,69 @@
+"""Logging: structured, one line each, and nothing that a person said.
+
+Exceptions are logged by their type and their frames only. Their messages may quote what was
+being handled (a decoder quotes the text it could not decode), so they are never written.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from typing import Any, cast
+
+import orjson
+import structlog
+
+
+def configure(*, level: str, json: bool) -> None:
+    """Set up structlog, and put the standard library's loggers behind the same renderer."""
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer(serializer=_dumps)
+        if json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = _LibraryHandler()
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    """A logger whose lines carry the part of the server they come from."""
+    return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger(part=name))
+
+
+def log_failure(part: str, error: BaseException, **facts: object) -> None:
+    """Log an exception nobody foresaw: its type and where it happened, never its message."""
+    logger(part).error("failure", error=type(error).__name__, frames=frames(error), **facts)
+
+
+def frames(error: BaseException) -> list[str]:
+    """Where an exception passed, innermost last: `module:line function`."""
+    return [
+        f"{frame.filename.rpartition('site-packages/')[2]}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)[-8:]
+    ]
+
+
+def _dumps(value: Any, **_: Any) -> str:
+    return orjson.dumps(value, default=str).decode()
+
+
+class _LibraryHandler(logging.Handler):
+    """Lines of libraries, without arguments or exception texts, which may quote a request."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        facts: dict[str, object] = {"library": record.name, "text": str(record.msg)}
+        if record.exc_info and record.exc_info[1]:
+            facts["error"] = type(record.exc_info[1]).__name__
+            facts["frames"] = frames(record.exc_info[1])
+        logger("library").log(record.levelno, "library", **facts)

@@ -1,0 +1,1 @@
+"""What every request passes: ids, envelopes, auth, limits, bodies, stream framing."""

@@ -1,0 +1,163 @@
+"""Reads request bodies: counted, timed, and with every way to be malformed made one error."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+import aiohttp
+import orjson
+from aiohttp import BodyPartReader, hdrs, web
+
+from chuk.errors import ChukError, FileTooLarge, InvalidRequest, UnsupportedFormat
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+_MAX_FIELDS = 100
+_MAX_JSON_VALUES = 200_000
+_SCAN_STEP = 65_536
+# How aiohttp and the standard library say that a body is malformed.
+_MALFORMED = (
+    ValueError,
+    RuntimeError,
+    LookupError,
+    AssertionError,
+    aiohttp.http.HttpProcessingError,
+    web.RequestPayloadError,
+)
+
+
+@dataclass(slots=True)
+class Form:
+    """What a body carried.
+
+    Attributes:
+        values: field name to value. From JSON typed, from a form always text.
+        files: contents of file parts, in order, by field name.
+        is_typed: whether the values came from JSON.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, list[bytes]] = field(default_factory=dict)
+    is_typed: bool = True
+
+
+async def read_form(
+    request: web.Request, *, max_bytes: int, timeout: float, files: tuple[str, ...] = ()
+) -> Form:
+    """Read a JSON, form-encoded or multipart body into fields.
+
+    Args:
+        max_bytes: for the whole body, as sent or, where it was compressed, unpacked.
+        timeout: seconds for the whole body.
+        files: names of the parts that are files; other file parts are read past.
+
+    Raises:
+        InvalidRequest: the body is malformed, too slow, or repeats a field of a form.
+        FileTooLarge: over `max_bytes`; the rest is not read.
+        UnsupportedFormat: neither JSON nor a form.
+    """
+    async with _reading(request, max_bytes, timeout):
+        if request.content_type == MULTIPART:
+            return await _multipart(request, max_bytes, files)
+        if request.content_type == FORM:
+            text = (await _whole(request, max_bytes)).decode("utf-8")
+            pairs = parse_qsl(
+                text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
+            )
+            form = Form(is_typed=False)
+            for name, value in pairs:
+                _put(form, name, value)
+            return form
+        # A client that names no type at all is taken to send JSON.
+        if request.content_type == JSON or hdrs.CONTENT_TYPE not in request.headers:
+            return Form(values=parse_json_object(await _whole(request, max_bytes)))
+        raise UnsupportedFormat(request.content_type, (JSON, MULTIPART, FORM))
+
+
+def parse_json_object(raw: bytes) -> dict[str, Any]:
+    """Parse one JSON object, within bounds of depth and count.
+
+    Parsing holds the event loop, and a body of nothing but brackets makes objects many times its
+    size: the structure is counted first, which costs a fraction of parsing it.
+
+    Raises:
+        InvalidRequest: not JSON, not an object, too deep, NaN, or too many values.
+    """
+    values = 0
+    for start in range(0, len(raw), _SCAN_STEP):
+        step = raw[start : start + _SCAN_STEP]
+        values += step.count(b",") + step.count(b"[") + step.count(b"{")
+        if values > _MAX_JSON_VALUES:
+            raise InvalidRequest("The JSON has too many values.")
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise InvalidRequest("The body is not valid JSON.") from None
+    if not isinstance(document, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    return document
+
+
+@asynccontextmanager
+async def _reading(request: web.Request, max_bytes: int, timeout: float) -> AsyncIterator[None]:
+    """Bounds of size and time, and one error for all that is malformed."""
+    size = request.content_length
+    if size is not None and size > max_bytes:
+        raise FileTooLarge(max_bytes, size)
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.transport:
+        # Only now: a body that would be refused is never asked for (RFC 9110 §10.1.1).
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    try:
+        async with asyncio.timeout(timeout):
+            yield
+    except TimeoutError:
+        raise InvalidRequest("The body took too long to arrive.") from None
+    except ChukError:
+        raise
+    except _MALFORMED:
+        raise InvalidRequest("The body is malformed.") from None
+
+
+async def _whole(request: web.Request, max_bytes: int) -> bytes:
+    """The body, counted while it arrives: `Content-Length` may be absent, or of packed bytes."""
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := await request.content.readany():
+        size += len(chunk)
+        if size > max_bytes:
+            raise FileTooLarge(max_bytes)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _multipart(request: web.Request, max_bytes: int, files: tuple[str, ...]) -> Form:
+    form = Form(is_typed=False)
+    left = max_bytes
+    parts = 0
+    async for part in await request.multipart():
+        parts += 1
+        if not isinstance(part, BodyPartReader) or part.name is None or parts > _MAX_FIELDS:
+            raise InvalidRequest("The form is malformed.")
+        content = bytearray()
+        while chunk := await part.read_chunk(_SCAN_STEP):
+            left -= len(chunk)
+            if left < 0:
+                raise FileTooLarge(max_bytes)
+            content += chunk
+        if part.name in files:
+            form.files.setdefault(part.name, []).append(bytes(content))
+        elif part.filename is None:
+            _put(form, part.name, content.decode("utf-8"))
+    return form
+
+
+def _put(form: Form, name: str, value: str) -> None:
+    if name in form.values:
+        raise InvalidRequest.field(name, "Given more than once.")
+    form.values[name] = value

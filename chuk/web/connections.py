@@ -1,0 +1,72 @@
+"""The open chat connections: how many there are, and which of them read nothing any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from chuk.logs import logger
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """One open stream to a client.
+
+    `written` is kept by whoever writes: bytes handed to the transport so far. What the client
+    has taken is that, less what the transport still holds.
+    """
+
+    transport: asyncio.Transport
+    written: int = 0
+    _taken: int = -1
+    _since: float = 0.0
+
+    def stalled_for(self, now: float) -> float:
+        """Seconds since the client last took anything while something waited for it."""
+        waiting = self.transport.get_write_buffer_size()
+        taken = self.written - waiting
+        if waiting == 0 or taken > self._taken:
+            self._taken, self._since = taken, now
+        return now - self._since
+
+
+class Connections:
+    """Every open SSE answer and WebSocket of this process.
+
+    Args:
+        stall_timeout: seconds after which a client that takes nothing is cut. Its transport is
+            aborted: a polite close would wait behind the bytes it does not read.
+    """
+
+    def __init__(self, stall_timeout: float) -> None:
+        self._stall_timeout = stall_timeout
+        self._open: set[Connection] = set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @contextmanager
+    def open(self, transport: asyncio.BaseTransport | None) -> Iterator[Connection]:
+        """Count a connection for as long as the block runs.
+
+        Raises:
+            ConnectionResetError: the client is already gone.
+        """
+        if not isinstance(transport, asyncio.Transport):
+            raise ConnectionResetError
+        connection = Connection(transport)
+        connection._since = asyncio.get_running_loop().time()
+        self._open.add(connection)
+        try:
+            yield connection
+        finally:
+            self._open.discard(connection)
+
+    def tick(self, now: float) -> None:
+        """Cut who has stalled for too long; `now` is the event loop's time."""
+        for connection in tuple(self._open):
+            if connection.stalled_for(now) >= self._stall_timeout:
+                logger("connections").warning("stalled client cut", waiting=connection.written)
+                connection.transport.abort()

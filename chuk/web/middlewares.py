@@ -1,0 +1,201 @@
+"""The chain that every request passes, outermost first:
+
+1. `identify`: the request's id, and one log line when it is over
+2. `render_errors`: every error, the framework's own included, in the client's wire profile
+3. `limit_bodies`: a body that announces itself as too large is refused unread
+4. `require_auth`: a principal, for every route that does not say otherwise
+5. `limit_rates`: the user's or the address's bucket
+
+Preflights pass 3 to 5: browsers send them without a token.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+from aiohttp import hdrs, web
+
+from chuk.accounts.tokens import TokenVerifier
+from chuk.errors import (
+    ChukError,
+    FileTooLarge,
+    Forbidden,
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    RateLimited,
+    Unauthorized,
+)
+from chuk.logs import log_failure, logger
+from chuk.web.addresses import ClientAddresses
+from chuk.web.auth import authenticate
+from chuk.web.envelope import error_event, render_error, request_profile
+from chuk.web.keys import AUTH_FAILURE, PREPARED, PRINCIPAL, RATE_DECISION, REQUEST_ID
+from chuk.web.limits import RateLimits
+from chuk.web.routes import Auth, RouteTable
+
+Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+@web.middleware
+async def identify(request: web.Request, handler: Next) -> web.StreamResponse:
+    """Give the request its id; log what became of it."""
+    offered = request.headers.get("X-Request-ID", "")
+    request_id = request[REQUEST_ID] = offered if _SANE_ID.fullmatch(offered) else uuid4().hex
+    started = time.perf_counter()
+    status = 499  # what nginx calls a client that left before its answer
+    try:
+        response: web.StreamResponse = await handler(request)
+        status = response.status
+        return response
+    finally:
+        resource = request.match_info.route.resource
+        principal = request.get(PRINCIPAL)
+        logger("http").info(
+            "request",
+            id=request_id,
+            method=request.method,
+            route=None if resource is None else resource.canonical,
+            status=status,
+            ms=round((time.perf_counter() - started) * 1000, 1),
+            user=None if principal is None else principal.log_name,
+        )
+
+
+@web.middleware
+async def render_errors(request: web.Request, handler: Next) -> web.StreamResponse:
+    """Turn whatever was raised into the answer, or into the open stream's last event."""
+    try:
+        return await handler(request)
+    except ChukError as raised:
+        error = raised
+    except web.HTTPException as raised:
+        if raised.status < 400:
+            raise
+        error = _translated(raised)
+    except Exception as raised:
+        log_failure("http", raised, id=request[REQUEST_ID])
+        error = InternalError(request[REQUEST_ID])
+    profile = request_profile(request)
+    prepared: web.StreamResponse | None = request.get(PREPARED)
+    if prepared is None:
+        return render_error(profile, error)
+    # The headers are out; aiohttp would write a second response into this one's body.
+    if prepared.content_type == "text/event-stream":
+        await prepared.write(b"data: %b\n\n" % error_event(profile, error))
+        await prepared.write_eof()
+    return prepared
+
+
+def _translated(error: web.HTTPException) -> ChukError:
+    """The framework's own errors, in ours."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return MethodNotAllowed(sorted(error.allowed_methods))
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return FileTooLarge(int(error.headers.get("X-Max-Size", 0)))
+    if error.status == 404:
+        return NotFound()
+    if error.status == 403:
+        return Forbidden()
+    return InvalidRequest() if error.status < 500 else InternalError()
+
+
+def limit_bodies(routes: RouteTable) -> Callable[..., Awaitable[web.StreamResponse]]:
+    """Refuse a body that says it is too large. One that does not say is counted when read."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Next) -> web.StreamResponse:
+        size = request.content_length
+        if size:
+            route = routes.of(request)
+            if route is not None and size > route.max_body:
+                raise FileTooLarge(route.max_body, size)
+        return await handler(request)
+
+    return middleware
+
+
+def require_auth(
+    routes: RouteTable,
+    verifier: TokenVerifier,
+    rate_limits: RateLimits,
+    addresses: ClientAddresses,
+) -> Callable[..., Awaitable[web.StreamResponse]]:
+    """Verify the bearer token wherever the route does not say otherwise."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Next) -> web.StreamResponse:
+        route = routes.of(request)
+        if route is None or route.auth is Auth.NONE:
+            return await handler(request)
+        try:
+            await authenticate(request, verifier)
+        except Unauthorized as failure:
+            if route.auth is Auth.BEARER:
+                decision = await rate_limits.take("address", addresses.of(request))
+                request[RATE_DECISION] = decision
+                if not decision.allowed:
+                    raise RateLimited(
+                        retry_after=decision.retry_after, limit=decision.limit
+                    ) from None
+                raise
+            # A browser sees nothing of an HTTP error before the upgrade: the socket says it.
+            request[AUTH_FAILURE] = failure
+        return await handler(request)
+
+    return middleware
+
+
+def limit_rates(
+    routes: RouteTable, rate_limits: RateLimits, addresses: ClientAddresses
+) -> Callable[..., Awaitable[web.StreamResponse]]:
+    """Count the request against its user, or against its address where nobody is signed in."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Next) -> web.StreamResponse:
+        route = routes.of(request)
+        if route is None and is_preflight(request):
+            return await handler(request)
+        bucket = "other" if route is None else route.bucket
+        if bucket is None:
+            return await handler(request)
+        principal = request.get(PRINCIPAL)
+        if principal is None:
+            decision = await rate_limits.take("address", addresses.of(request))
+        else:
+            decision = await rate_limits.take(bucket, str(principal.user_id))
+        request[RATE_DECISION] = decision
+        if not decision.allowed:
+            raise RateLimited(retry_after=decision.retry_after, limit=decision.limit)
+        return await handler(request)
+
+    return middleware
+
+
+def is_preflight(request: web.BaseRequest) -> bool:
+    """Whether a browser asks what it may send (https://fetch.spec.whatwg.org/#cors-preflight)."""
+    return (
+        request.method == hdrs.METH_OPTIONS
+        and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
+    )
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Headers of every answer; also remembers that the answer has begun.
+
+    Connected to `on_response_prepare`, because what a middleware sets after a stream's handler
+    has returned is lost.
+    """
+    request[PREPARED] = response
+    request_id = request.get(REQUEST_ID)
+    if request_id is not None:
+        response.headers["X-Request-ID"] = request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    decision = request.get(RATE_DECISION)
+    if decision is not None:
+        response.headers.update(decision.headers)

@@ -1,0 +1,49 @@
+"""The open WebSockets: closed when they are idle, and when the server goes away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from aiohttp import WSCloseCode
+
+
+class OpenSocket(Protocol):
+    """What the registry asks of a socket."""
+
+    def tick(self, now: float, idle_timeout: float) -> None: ...
+
+    def close_soon(self, code: int) -> asyncio.Task[None]: ...
+
+
+class OpenSockets:
+    """Every open WebSocket of this process.
+
+    Args:
+        idle_timeout: seconds after which a socket without a turn is closed with 1000.
+    """
+
+    def __init__(self, idle_timeout: float) -> None:
+        self._idle_timeout = idle_timeout
+        self._open: set[OpenSocket] = set()
+
+    @contextmanager
+    def open(self, socket: OpenSocket) -> Iterator[None]:
+        """Keep a socket listed for as long as the block runs."""
+        self._open.add(socket)
+        try:
+            yield
+        finally:
+            self._open.discard(socket)
+
+    def tick(self, now: float) -> None:
+        """Close who has been idle for too long; `now` is the event loop's time."""
+        for socket in tuple(self._open):
+            socket.tick(now, self._idle_timeout)
+
+    async def close_all(self) -> None:
+        """Tell everybody that the server goes away (1001)."""
+        if self._open:
+            await asyncio.wait([s.close_soon(WSCloseCode.GOING_AWAY) for s in self._open])

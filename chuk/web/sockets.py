@@ -1,0 +1,123 @@
+"""One writer for one WebSocket, and a turn's events as its text frames."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+import orjson
+from aiohttp import WSMsgType, web
+
+from chuk.chat.events import Done, Failed, TurnEvent
+from chuk.errors import ChukError
+from chuk.web.connections import Connection
+from chuk.web.envelope import Profile, error_event
+from chuk.web.events import event_json
+
+MessageId = str | int
+
+_MOST_WAITING = 262_144
+_FRAME_HEADER = 10
+
+
+class Outbox:
+    """A bounded queue of frames with one writer, made only while there is something to write.
+
+    An idle socket has no task and no queue of its own: it costs what its connection costs.
+    """
+
+    __slots__ = ("_connection", "_frames", "_room", "_size", "_socket", "_writer")
+
+    def __init__(self, socket: web.WebSocketResponse, connection: Connection) -> None:
+        self._socket = socket
+        self._connection = connection
+        self._frames: deque[bytes] | None = None
+        self._size = 0
+        self._writer: asyncio.Task[None] | None = None
+        self._room: asyncio.Event | None = None
+
+    async def put(self, frames: Sequence[bytes]) -> None:
+        """Queue frames in order; waits while more than 256 KB wait already.
+
+        Raises:
+            ConnectionResetError: the socket is closed.
+        """
+        if self._socket.closed:
+            raise ConnectionResetError
+        if self._frames is None:
+            self._frames = deque()
+        self._frames.extend(frames)
+        self._size += sum(map(len, frames))
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write())
+        while self._size > _MOST_WAITING:
+            if self._room is None:
+                self._room = asyncio.Event()
+            self._room.clear()
+            await self._room.wait()
+            if self._socket.closed:
+                raise ConnectionResetError
+
+    async def flushed(self) -> None:
+        """Wait until all that was queued is written, or the socket is gone."""
+        if self._writer is not None:
+            await asyncio.wait([self._writer])
+
+    async def _write(self) -> None:
+        frames = self._frames
+        assert frames is not None
+        try:
+            while frames:
+                frame = frames.popleft()
+                self._connection.written += len(frame) + _FRAME_HEADER
+                await self._socket.send_frame(frame, WSMsgType.TEXT)
+                self._size -= len(frame)
+                self._wake()
+        except ConnectionError:
+            # The reader ends on its own; whoever waits for room learns it from `closed`.
+            frames.clear()
+            self._size = 0
+        finally:
+            self._writer = self._frames = None
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._room is not None and self._size <= _MOST_WAITING:
+            self._room.set()
+
+
+class SocketSubscriber:
+    """Puts one turn's events into a socket's outbox, each with the client's own `id`, if any."""
+
+    __slots__ = ("_outbox", "_prefix", "_profile")
+
+    def __init__(self, outbox: Outbox, profile: Profile, message_id: MessageId | None) -> None:
+        self._outbox = outbox
+        self._profile = profile
+        self._prefix = id_prefix(message_id)
+
+    async def deliver(self, first_number: int, events: Sequence[TurnEvent]) -> None:
+        """See `chuk.chat.ports.Subscriber.deliver`."""
+        await self._outbox.put([self._frame(event) for event in events])
+
+    def _frame(self, event: TurnEvent) -> bytes:
+        if isinstance(event, Done):
+            payload = b'{"done":true}'
+        elif isinstance(event, Failed):
+            payload = error_event(self._profile, event.error)
+        else:
+            payload = event_json(event, self._profile)
+        return self._prefix + payload[1:] if self._prefix else payload
+
+
+def error_frame(profile: Profile, error: ChukError, message_id: MessageId | None = None) -> bytes:
+    """An `error` event outside of any turn."""
+    payload = error_event(profile, error)
+    prefix = id_prefix(message_id)
+    return prefix + payload[1:] if prefix else payload
+
+
+def id_prefix(message_id: MessageId | None) -> bytes:
+    """The start of a JSON object whose first member echoes the client's `id`."""
+    return b"" if message_id is None else b'{"id":%b,' % orjson.dumps(message_id)
