@@ -1,0 +1,92 @@
+"""Run the benchmark: `scripts/bench --help`."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark import chart, machine, report, stages
+from benchmark.burst import BadAnswers
+from benchmark.contenders import RELAYS
+from benchmark.figures import Figure
+from benchmark.memory import Refused
+from benchmark.plan import QUICK, Plan
+from benchmark.processes import StartFailed
+from benchmark.rig import Rig
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
+_STAGES = {"memory": stages.held_memory, "burst": stages.bursts, "paced": stages.paced}
+
+
+def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description="Measure the server beside a bare byte relay and a FastAPI relay.",
+    )
+    parser.add_argument("--quick", action="store_true", help="one short round of everything")
+    parser.add_argument("--check", action="store_true", help="exit with 1 when an aim is missed")
+    parser.add_argument("--only", choices=_STAGES, action="append", help="just this stage")
+    parser.add_argument("--relay", choices=RELAYS, action="append", help="just this relay")
+    parser.add_argument("--out", type=Path, default=_CHECKOUT / "bench-results", metavar="DIR")
+    return parser.parse_args(given)
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Measure, print, keep. Returns the exit code."""
+    arguments = _arguments(given)
+    # Ends the blocks below, and with them every process they started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    plan = QUICK if arguments.quick else Plan()
+    try:
+        cores = machine.cores()
+        machine.raise_descriptor_limit(plan.descriptors)
+    except ValueError as problem:
+        print(f"bench: {problem}", file=sys.stderr)
+        return 2
+    os.sched_setaffinity(0, cores.load)
+    gc.freeze()
+    began = time.monotonic()
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        rig = Rig(
+            relays=arguments.relay or RELAYS,
+            cores=cores,
+            folder=Path(folder),
+            say=lambda text: print(f"{time.monotonic() - began:6.1f} s  {text}", flush=True),
+        )
+        try:
+            for name in arguments.only or _STAGES:
+                figures += _STAGES[name](plan, rig)
+        except (StartFailed, BadAnswers, Refused) as problem:
+            print(f"bench: {problem}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("\nbench: stopped", file=sys.stderr)
+            return 130
+    _keep(arguments.out, figures, plan)
+    missed = [figure for figure in figures if figure.met is False]
+    return 1 if arguments.check and missed else 0
+
+
+def _keep(out: Path, figures: Sequence[Figure], plan: Plan) -> None:
+    facts = machine.describe(_CHECKOUT)
+    gentle = f"{plan.gentle.streams} × {plan.gentle.tokens_per_second}/s"
+    print(f"\n{report.as_table(figures, gentle)}\n")
+    print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    out.mkdir(parents=True, exist_ok=True)
+    stamp = time.strftime("%Y-%m-%dT%H%M%S")
+    results, picture = out / f"{stamp}.json", out / f"{stamp}.png"
+    report.write_json(results, figures, facts)
+    chart.draw(picture, figures, facts, gentle)
+    print(f"\n{results}\n{picture}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

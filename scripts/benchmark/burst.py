@@ -1,0 +1,90 @@
+"""Bursts: as many whole answers as a relay can pass on, asked for by wrk."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark import answers
+from benchmark.contenders import Target, body
+from benchmark.paced_load import whole_answer
+
+CONNECTIONS = 32
+_SCRIPT = Path(__file__).with_name("burst.lua")
+_MESSAGE = "Write as much as you can."
+
+
+class BadAnswers(Exception):
+    """A relay answered with errors, or with less than was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """One round: whole answers a second, and the relay's processor time for each."""
+
+    streams_per_second: float
+    cpu_ms_per_stream: float
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens that reached the clients."""
+        return self.streams_per_second * answers.TOKENS
+
+    @property
+    def cpu_ms_per_1000_tokens(self) -> float:
+        """The relay's processor time."""
+        return self.cpu_ms_per_stream * 1000 / answers.TOKENS
+
+
+def measure(target: Target, *, seconds: float, cores: Sequence[int]) -> Burst:
+    """Ask for answers on 32 connections for this long.
+
+    Raises:
+        BadAnswers: one of them failed or was too short to be whole.
+    """
+    assert target.process is not None
+    sample = whole_answer(target, _MESSAGE)
+    if sample.count(b'"content":') < answers.TOKENS or b"[DONE]" not in sample:
+        raise BadAnswers(f"{target.name}: an answer of {len(sample)} bytes is not whole")
+    _run_wrk(target, 0.5, cores)
+    before = target.process.cpu_seconds()
+    result = _run_wrk(target, seconds, cores)
+    cpu = target.process.cpu_seconds() - before
+    requests = result["requests"]
+    # The texts differ in length by a few percent.
+    if result["errors"] or requests == 0 or result["bytes"] / requests < 0.9 * len(sample):
+        raise BadAnswers(f"{target.name}: {result}, where an answer has {len(sample)} bytes")
+    return Burst(
+        streams_per_second=requests / (result["microseconds"] / 1e6),
+        cpu_ms_per_stream=cpu * 1000 / requests,
+    )
+
+
+def program() -> str | None:
+    """Where wrk is."""
+    return shutil.which("wrk")
+
+
+def _run_wrk(target: Target, seconds: float, cores: Sequence[int]) -> dict[str, int]:
+    environment = {**os.environ, "BENCH_BODY": body(_MESSAGE).decode()}
+    environment |= {f"BENCH_{name.upper()}": value for name, value in target.headers}
+    # wrk knows whole seconds only.
+    duration = f"{max(1, round(seconds))}s"
+    arguments = ["-t1", f"-c{CONNECTIONS}", f"-d{duration}", "--timeout", "30s", "-s", str(_SCRIPT)]
+    run = subprocess.run(
+        [
+            *["taskset", "-c", ",".join(map(str, cores)), program() or "wrk", *arguments],
+            f"http://127.0.0.1:{target.port}{target.path}",
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    numbers: dict[str, int] = json.loads(run.stdout.splitlines()[-1])
+    return numbers

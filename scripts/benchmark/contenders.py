@@ -1,0 +1,179 @@
+"""The three relays: how each is started, and how each is asked for an answer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark import answers
+from benchmark.processes import Pinned, StartFailed, accepts, clean_environment, free_port
+
+CHUK = "chuk"
+BARE = "bare"
+FASTAPI = "fastapi"
+DIRECT = "direct"
+RELAYS = (CHUK, BARE, FASTAPI)
+
+_NO_LIMIT = "1000000000"
+_CHECKOUT = Path(__file__).resolve().parents[2]
+_PACKAGES = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something on a port of the loopback address that answers a chat request.
+
+    `process` is None for an upstream that is asked without a relay between.
+    """
+
+    name: str
+    port: int
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    process: Pinned | None = None
+
+    def request(self, message: str) -> bytes:
+        """The bytes of a whole chat request."""
+        content = body(message)
+        lines = [
+            f"POST {self.path} HTTP/1.1",
+            f"Host: 127.0.0.1:{self.port}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(content)}",
+            *(f"{name}: {value}" for name, value in self.headers),
+        ]
+        return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
+
+    def upgrade(self) -> bytes:
+        """The bytes that open a WebSocket for chat."""
+        lines = [
+            f"GET {self.path}/ws HTTP/1.1",
+            f"Host: 127.0.0.1:{self.port}",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            # What browsers and most libraries offer; a server is free to decline.
+            "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
+            *(f"{name}: {value}" for name, value in self.headers),
+        ]
+        return "\r\n".join(lines).encode() + b"\r\n\r\n"
+
+
+def body(message: str) -> bytes:
+    """The JSON of one chat request."""
+    return json.dumps(
+        {
+            "model_id": answers.MODEL,
+            "message": message,
+            "provider_slug": answers.PROVIDER,
+            "max_tokens": 4096,
+        }
+    ).encode()
+
+
+def direct(upstream_port: int) -> Target:
+    """The upstream itself: the floor under every delay."""
+    return Target(DIRECT, upstream_port, "/api/v1/chat/completions", ())
+
+
+def start_paced_upstream(port: int, *, cores: Sequence[int], folder: Path) -> Pinned:
+    """Start the paced upstream on this port; it is ready when this returns.
+
+    Raises:
+        StartFailed: it did not come up.
+    """
+    process = Pinned(
+        "paced-upstream",
+        [sys.executable, "-m", "benchmark.paced_upstream", str(port)],
+        cores=cores,
+        folder=folder,
+        environment={"PYTHONPATH": str(_PACKAGES)},
+    )
+    _await(process, port)
+    return process
+
+
+def start(name: str, upstream_port: int, *, cores: Sequence[int], folder: Path) -> Target:
+    """Start a relay before this upstream; it is ready when this returns.
+
+    Raises:
+        StartFailed: the relay did not come up.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if name == CHUK:
+        return _start_chuk(upstream_port, cores, folder)
+    port = free_port()
+    upstream = str(upstream_port) if name == BARE else _upstream_url(upstream_port)
+    module = "benchmark.byte_relay" if name == BARE else "benchmark.fastapi_relay"
+    process = Pinned(
+        name,
+        [sys.executable, "-m", module, str(port), upstream],
+        cores=cores,
+        folder=folder,
+        environment={"PYTHONPATH": str(_PACKAGES)},
+    )
+    _await(process, port)
+    path = "/api/v1/chat/completions" if name == BARE else "/v1/ai/chat"
+    return Target(name, port, path, (), process)
+
+
+def _start_chuk(upstream_port: int, cores: Sequence[int], folder: Path) -> Target:
+    """This server as it is deployed: with its token check, its limits and its log."""
+    port = free_port()
+    environment = {
+        "PYTHONPATH": str(_CHECKOUT),
+        "CHUK_HOST": "127.0.0.1",
+        "CHUK_PORT": str(port),
+        "CHUK_DATA_DIR": str(folder / "chuk-data"),
+        "CHUK_SHUTDOWN_GRACE": "1",
+        "CHUK_LIMIT_CHAT": _NO_LIMIT,
+        "CHUK_LIMIT_OTHER": _NO_LIMIT,
+        "CHUK_LIMIT_ADDRESS": _NO_LIMIT,
+        "OPENROUTER_API_KEY": "x",
+        "OPENROUTER_BASE_URL": _upstream_url(upstream_port),
+    }
+    chuk = [sys.executable, "-m", "chuk"]
+    process = Pinned(CHUK, [*chuk, "serve"], cores=cores, folder=folder, environment=environment)
+    _await(process, port, models=f"http://127.0.0.1:{port}/v1/models_info")
+    printed = subprocess.run(
+        [*chuk, "token"],
+        env=clean_environment(environment),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if printed.returncode:
+        process.stop()
+        raise StartFailed(f"chuk token failed:\n{printed.stderr}")
+    token = printed.stdout.strip()
+    return Target(CHUK, port, "/v1/ai/chat", (("Authorization", f"Bearer {token}"),), process)
+
+
+def _await(process: Pinned, port: int, *, models: str | None = None) -> None:
+    """Wait for the port, and where there is a list of models, for ours to be in it."""
+    try:
+        process.wait_until(lambda: accepts(port) if models is None else _lists_model(models))
+    except BaseException:
+        process.stop()
+        raise
+
+
+def _lists_model(url: str) -> bool:
+    # A proxy that the environment names must not be asked for the loopback address.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=5) as answer:
+            return answers.MODEL.encode() in answer.read()
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _upstream_url(port: int) -> str:
+    return f"http://127.0.0.1:{port}/api/v1"

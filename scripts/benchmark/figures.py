@@ -1,0 +1,70 @@
+"""Figures, their ratios, and what is expected of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from benchmark.contenders import CHUK
+
+_TITLES = {"bare": "the bare relay", "fastapi": "FastAPI"}
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """A bound on chuk's value, or on its ratio to another relay's when `against` names one."""
+
+    bound: float
+    at_least: bool
+    against: str | None = None
+
+    def __str__(self) -> str:
+        word = "at least" if self.at_least else "at most"
+        unit = f" × {_TITLES[self.against]}" if self.against else ""
+        return f"{word} {self.bound:g}{unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured quantity, by relay.
+
+    Attributes:
+        key: its name in the results file.
+        label: its name for people, with the load it was measured under.
+        values: by relay; a relay that was not measured is missing.
+        aim: what is expected of chuk.
+    """
+
+    key: str
+    label: str
+    unit: str
+    values: dict[str, float]
+    aim: Aim | None = None
+
+    def ratio(self, against: str) -> float | None:
+        """Chuk's value over another relay's, where both are known."""
+        ours, theirs = self.values.get(CHUK), self.values.get(against)
+        return ours / theirs if ours is not None and theirs else None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the aim is met; None without an aim, or without what it needs."""
+        if self.aim is None:
+            return None
+        value = self.ratio(self.aim.against) if self.aim.against else self.values.get(CHUK)
+        if value is None or math.isnan(value):
+            return None
+        return value >= self.aim.bound if self.aim.at_least else value <= self.aim.bound
+
+    def as_json(self) -> dict[str, object]:
+        """For the results file."""
+        return {
+            "key": self.key,
+            "label": self.label,
+            "unit": self.unit,
+            "values": self.values,
+            "ratio_to_bare": self.ratio("bare"),
+            "ratio_to_fastapi": self.ratio("fastapi"),
+            "aim": str(self.aim) if self.aim else None,
+            "met": self.met,
+        }

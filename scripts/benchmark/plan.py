@@ -1,0 +1,39 @@
+"""How much is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from benchmark.paced_load import Load
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The size of each measurement; a whole run takes under four minutes."""
+
+    rounds: int = 3
+    burst_seconds: float = 3
+    paced_rounds: int = 2
+    fast: Load = field(default=Load(streams=500, tokens=256, tokens_per_second=50, ramp=1.5))
+    many: Load = field(default=Load(streams=2000, tokens=80, tokens_per_second=10, ramp=3))
+    # What FastAPI gets instead of both: at either of them it falls behind without end.
+    gentle: Load = field(default=Load(streams=500, tokens=70, tokens_per_second=10, ramp=1.5))
+    open_streams: int = 1000
+    idle_websockets: int = 2000
+
+    @property
+    def descriptors(self) -> int:
+        """Open files that the largest load needs in one process."""
+        return 2 * max(self.many.streams, self.open_streams, self.idle_websockets) + 500
+
+
+QUICK = Plan(
+    rounds=1,
+    burst_seconds=2,
+    paced_rounds=1,
+    fast=replace(Plan().fast, tokens=128),
+    many=replace(Plan().many, tokens=60),
+    gentle=replace(Plan().gentle, tokens=40),
+    open_streams=500,
+    idle_websockets=1000,
+)

@@ -1,0 +1,169 @@
+"""Processes that are pinned to cores, measured, and always ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+class StartFailed(Exception):
+    """A process that ended, or did not answer, when it should have started."""
+
+
+class Pinned:
+    """A running program on fixed cores, in a session of its own; leaving the block ends it.
+
+    Args:
+        name: for messages, and for the file that takes its output.
+        command: the program and its arguments.
+        cores: where it may run.
+        folder: where its output goes.
+        environment: all it gets beside the search path, so that nobody's own settings count.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        cores: Sequence[int],
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.output = folder / f"{name}.log"
+        # setpriv: the kernel ends the program even when this process is killed outright.
+        pinned = ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", ",".join(map(str, cores))]
+        with self.output.open("wb") as output:
+            self._process = subprocess.Popen(
+                [*pinned, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=clean_environment(environment or {}),
+                start_new_session=True,
+            )
+        self._members = [self._process.pid]
+
+    @property
+    def pid(self) -> int:
+        """Of the program itself, not of its children."""
+        return self._process.pid
+
+    def wait_until(self, ready: Callable[[], bool], *, seconds: float = 30) -> None:
+        """Wait for the program to be ready, then note which processes it consists of.
+
+        Raises:
+            StartFailed: it ended, or was not ready in time; shows the end of its output.
+        """
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if self._process.poll() is not None:
+                raise StartFailed(f"{self.name} ended at start:\n{self._last_lines()}")
+            if time.monotonic() > deadline:
+                raise StartFailed(
+                    f"{self.name} was not ready in {seconds:g} s:\n{self._last_lines()}"
+                )
+            time.sleep(0.05)
+        self._members = _session_members(self._process.pid)
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far, of the program and its children."""
+        return sum(_cpu_ticks(pid) for pid in self._members) / _TICKS_PER_SECOND
+
+    def memory_kib(self) -> int:
+        """Proportional set size: shared pages count by their share."""
+        return sum(_pss_kib(pid) for pid in self._members)
+
+    def stop(self) -> None:
+        """End the program and everything it started."""
+        if self._process.poll() is None:
+            _signal_group(self._process.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(5)
+        _signal_group(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def __enter__(self) -> Pinned:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _last_lines(self) -> str:
+        lines = self.output.read_text(errors="replace").splitlines()
+        return "\n".join(lines[-20:]) or "(it printed nothing)"
+
+
+def clean_environment(added: Mapping[str, str]) -> dict[str, str]:
+    """The variables that any program needs, and these."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {**kept, **added}
+
+
+def free_port() -> int:
+    """A port of the loopback address that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def accepts(port: int) -> bool:
+    """Whether something listens on this port of the loopback address."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return
+
+
+def _stat_fields(pid: int) -> list[str]:
+    """The fields of `/proc/<pid>/stat` after the program's name, which may hold spaces."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _session_members(leader: int) -> list[int]:
+    members = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                session = int(_stat_fields(int(entry.name))[3])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if session == leader:
+                members.append(int(entry.name))
+    return members
+
+
+def _cpu_ticks(pid: int) -> int:
+    user, system, waited_user, waited_system = _stat_fields(pid)[11:15]
+    return int(user) + int(system) + int(waited_user) + int(waited_system)
+
+
+def _pss_kib(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    raise ValueError(f"no Pss for process {pid}")
