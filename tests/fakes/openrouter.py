@@ -1,19 +1,17 @@
 """A stateful stand-in for OpenRouter, over its real protocol.
 
     async with FakeOpenRouter() as fake:
-        fake.script(Reply(content=["Hel", "lo"], break_after=1))
+        fake.script(Reply(content=["Hel", "lo"], stall_after=1))
         ...  # point the code under test at fake.base_url with fake.api_key
         await fake.wait_for_disconnect()
 
-Without a script a completion answers with text that depends on its prompt. Scripts are used up in
-order, one a completion. It refuses what the real one refuses: a wrong key, an unknown model, a
-routing that leaves no endpoint, a conversation that does not fit.
+Without a script a completion answers with text that depends on its prompt. It refuses what the
+real one refuses: a wrong key, an unknown model, a routing that leaves no endpoint, too long a talk.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
@@ -53,6 +51,7 @@ class FakeOpenRouter:
         requests: every request so far, in order.
         open_completions: completions being answered now.
         disconnects: completions that their client left.
+        busiest: the most requests of any kind that were being answered at once.
         release: set it to let stalled and hanging answers go on.
         zdr_rows_name_models: False leaves `model_id` out of the ZDR list, as older answers did.
     """
@@ -64,11 +63,11 @@ class FakeOpenRouter:
         self.generations: dict[str, Generation] = {}
         self.open_completions = 0
         self.disconnects = 0
+        self.busiest = 0
         self.release = asyncio.Event()
         self.zdr_rows_name_models = True
         self._replies: deque[Reply] = deque()
         self._faults: dict[str, Fault] = {}
-        self._numbers = itertools.count(1)
         self._changed = asyncio.Event()
         self._handlers: set[asyncio.Task[Any]] = set()
         self._closing = False
@@ -110,11 +109,11 @@ class FakeOpenRouter:
                 await self._changed.wait()
 
     async def wait_for_disconnect(self, count: int = 1, *, timeout: float = 5.0) -> None:
-        """Wait until this many completions, since the start, were left by their client."""
+        """Wait until this many completions were left by their client."""
         await self.wait_until(lambda: self.disconnects >= count, timeout=timeout)
 
     async def wait_for_completions(self, count: int = 1, *, timeout: float = 5.0) -> None:
-        """Wait until this many completions, since the start, were asked for."""
+        """Wait until this many completions were asked for."""
         await self.wait_until(lambda: len(self.completions) >= count, timeout=timeout)
 
     # Life.
@@ -166,6 +165,7 @@ class FakeOpenRouter:
         task = asyncio.current_task()
         assert task is not None
         self._handlers.add(task)
+        self.busiest = max(self.busiest, len(self._handlers))
         try:
             if request.can_read_body:
                 try:
@@ -234,7 +234,7 @@ class FakeOpenRouter:
                     {"error": dict(error)}, status=reply.status, headers=dict(reply.headers)
                 )
             model, endpoint = route(self.models, record.body)
-            generation = opened(next(self._numbers), record.body, model, endpoint)
+            generation = opened(len(self.generations) + 1, record.body, model, endpoint)
             self.generations[generation.id] = generation
             return await self._stream(request, reply, generation, endpoint)
         except (asyncio.CancelledError, ConnectionError):

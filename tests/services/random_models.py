@@ -1,0 +1,29 @@
+"""Any model there may be, for property tests."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from chuk.catalog.models import Model, Pricing, Provider
+
+prices = st.decimals(min_value=0, max_value=1000, allow_nan=False, allow_infinity=False)
+providers = st.builds(
+    Provider,
+    slug=st.text(min_size=1, max_size=10),
+    name=st.text(max_size=10),
+    pricing=st.builds(Pricing, prices, prices, prices, st.none() | prices),
+    context_length=st.integers(1, 2**53),
+    max_completion_tokens=st.none() | st.integers(1, 2**53),
+    is_moderated=st.booleans(),
+)
+random_models = st.builds(
+    Model,
+    id=st.text(min_size=1, max_size=10),
+    name=st.text(max_size=10),
+    description=st.text(max_size=10),
+    context_length=st.integers(1, 2**53),
+    providers=st.lists(providers, min_size=1, max_size=3).map(tuple),
+    supports_vision=st.booleans(),
+    supports_reasoning=st.booleans(),
+    icon_url=st.none() | st.just("https://example.org/i.png"),
+)
