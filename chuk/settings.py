@@ -227,6 +227,9 @@ class Upstream:
         "Providers that are never listed and never used.",
         env="CHUK_BLOCKED_PROVIDERS",
     )
+    models_file: Path = _setting(
+        Path("config/models.toml"), "Which models are offered, and under which names."
+    )
     catalog_refresh: float = _setting(600.0, "Between refreshes of the model list.", check=_positive)
     connect_timeout: float = _setting(10.0, "To connect.", check=_positive)
     first_byte_timeout: float = _setting(120.0, "To the first byte of an answer.", check=_positive)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp import web
 
+from chuk.api.health_check import HealthCheck
 from chuk.catalog.service import Catalog
 from chuk.chat.turn import Turns
 
 CATALOG = web.AppKey("catalog", Catalog)
 TURNS = web.AppKey("turns", Turns)
+HEALTH = web.AppKey("health", HealthCheck)
+OPENAPI = web.AppKey("openapi", dict[str, Any])

@@ -269,6 +269,8 @@ class Generation:
     def _speed(self) -> Speed:
         """Tokens after the first one, by the time they took."""
         tokens = self._usage.completion_tokens if self._usage else self._pieces
-        since = self._started_at if self._first_token_at is None else self._first_token_at
-        span = max(self._last_read_at - since, _SHORTEST_SPAN)
+        span = self._last_read_at - (self._first_token_at or self._last_read_at)
+        if span < _SHORTEST_SPAN:
+            # It all came in one read: only the time since the request says anything.
+            return Speed(tokens / max(self._last_read_at - self._started_at, _SHORTEST_SPAN))
         return Speed(max(tokens - 1, 0) / span)

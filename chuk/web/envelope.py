@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -51,7 +52,7 @@ def render_data(
     data: Any,
     *,
     status: int = 200,
-    headers: dict[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     """Wrap what a handler returned. Ready JSON comes as `orjson.Fragment`."""
     profile = request_profile(request)

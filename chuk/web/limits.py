@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from chuk.clock import Clock, utc_now
 
 WINDOW = 60
 _MOST_BUCKETS = 100_000
+_SWEPT_AT_ONCE = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +86,19 @@ class MemoryRateLimits:
             retry_after=0 if allowed else max(1, math.ceil(missing)),
         )
 
-    def sweep(self) -> None:
-        """Forget the buckets that have run empty."""
-        self._buckets = {
-            name: limiter
-            for name, limiter in self._buckets.items()
-            if not limiter.has_capacity(limiter.max_rate)
-        }
+    def tick(self, _now: float) -> None:
+        """Forget the buckets that have run empty; a few at a time, all in turn."""
+        for name in list(itertools.islice(self._buckets, _SWEPT_AT_ONCE)):
+            limiter = self._buckets.pop(name)
+            if not limiter.has_capacity(limiter.max_rate):
+                self._buckets[name] = limiter
 
     def __len__(self) -> int:
         return len(self._buckets)
 
     def _new_bucket(self, bucket: str, key: str) -> AsyncLimiter:
         if len(self._buckets) >= _MOST_BUCKETS:
-            self.sweep()
-        if len(self._buckets) >= _MOST_BUCKETS:
-            # A flood of addresses must not cost memory; the oldest bucket is the emptiest.
+            # A flood of addresses must not cost memory.
             del self._buckets[next(iter(self._buckets))]
         limiter = self._buckets[bucket, key] = AsyncLimiter(self._per_minute[bucket], WINDOW)
         return limiter

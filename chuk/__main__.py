@@ -1,0 +1,7 @@
+"""`python -m chuk`."""
+
+import sys
+
+from chuk.cli import main
+
+sys.exit(main())

@@ -1,0 +1,93 @@
+"""The `/v1/ai` area."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from chuk.api.ai.chat import chat
+from chuk.api.ai.config import config
+from chuk.api.ai.models import models
+from chuk.api.ai.schemas import ChatRequest, Config, ConfigQuery, Model
+from chuk.api.ai.socket import chat_socket
+from chuk.errors import (
+    ContentFiltered,
+    ContextTooLong,
+    Forbidden,
+    ModelNotFound,
+    ModelUnavailable,
+    ProviderError,
+    ProviderTimeout,
+    ServiceUnavailable,
+    UnsupportedFormat,
+)
+from chuk.web.bodies import FORM, JSON, MULTIPART
+from chuk.web.routes import Auth, Route, RouteTable
+
+PREFIX = "/v1/ai"
+
+
+def build(routes: RouteTable, *, message_max_bytes: int) -> web.Application:
+    """The area as a sub-application.
+
+    Args:
+        message_max_bytes: the largest chat request.
+    """
+    app = web.Application()
+    routes.mount(
+        app,
+        PREFIX,
+        [
+            Route(
+                "POST",
+                "/chat",
+                chat,
+                "Chat, streamed as server-sent events",
+                "chat",
+                bucket="chat",
+                max_body=message_max_bytes,
+                request=ChatRequest,
+                request_types=(JSON, MULTIPART, FORM),
+                media_type="text/event-stream",
+                errors=(
+                    ContextTooLong,
+                    ContentFiltered,
+                    ModelNotFound,
+                    UnsupportedFormat,
+                    ProviderError,
+                    ModelUnavailable,
+                    ProviderTimeout,
+                ),
+            ),
+            Route(
+                "GET",
+                "/chat/ws",
+                chat_socket,
+                "Chat over one lasting WebSocket",
+                "chat",
+                auth=Auth.SOCKET,
+                media_type="websocket",
+                errors=(Forbidden,),
+            ),
+            Route(
+                "GET",
+                "/models",
+                models,
+                "The models this user may use",
+                "models",
+                response=Model,
+                many=True,
+                errors=(ServiceUnavailable,),
+            ),
+            Route(
+                "GET",
+                "/config",
+                config,
+                "Defaults, limits, formats, prices and features",
+                "models",
+                query=ConfigQuery,
+                response=Config,
+                errors=(ModelNotFound, ServiceUnavailable),
+            ),
+        ],
+    )
+    return app

@@ -1,0 +1,62 @@
+"""`GET /v1/ai/config`: what a client may rely on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from chuk.api.ai.images import SUPPORTED
+from chuk.api.ai.schemas import ChatRequest, ConfigQuery
+from chuk.api.keys import CATALOG
+from chuk.catalog.wire import model_object
+from chuk.settings import Settings
+from chuk.web.keys import SETTINGS
+from chuk.web.limits import WINDOW
+from chuk.web.validation import checked
+
+_QUERY = ConfigQuery()
+_FIELDS = ChatRequest().fields
+
+
+async def config(request: web.Request) -> dict[str, Any]:
+    """Defaults, limits, formats, prices and features; with `model_id`, that model's own too."""
+    settings = request.config_dict[SETTINGS]
+    model_id = checked(_QUERY, dict(request.query))["model_id"]
+    answer: dict[str, Any] = {
+        "defaults": {
+            "max_tokens": _FIELDS["max_tokens"].load_default,
+            "temperature": _FIELDS["temperature"].load_default,
+        },
+        "limits": _limits(settings),
+        "formats": {"images": list(SUPPORTED)},
+        "prices": {
+            "currency": "EUR",
+            "usd_to_eur": float(settings.prices.usd_to_eur),
+            "margin": float(settings.prices.margin),
+        },
+        # Only what this server really does; a part that is not configured is false.
+        "features": {"chat": True, "images_in_chat": True, "billing": False},
+    }
+    if model_id is not None:
+        model = request.config_dict[CATALOG].model(model_id)
+        cheapest = model.providers[0]
+        answer["model"] = model_object(model)
+        answer["limits"]["context_length"] = cheapest.context_length
+        answer["limits"]["max_completion_tokens"] = cheapest.max_completion_tokens
+        answer["features"]["images_in_chat"] = model.supports_vision
+        answer["features"]["reasoning"] = model.supports_reasoning
+    return answer
+
+
+def _limits(settings: Settings) -> dict[str, Any]:
+    limits, chat = settings.limits, settings.chat
+    return {
+        "rate_window_seconds": WINDOW,
+        "chat_per_window": limits.chat,
+        "other_per_window": limits.other,
+        "message_max_bytes": chat.message_max_bytes,
+        "images_max_count": chat.image_max_count,
+        "images_max_bytes": chat.image_max_bytes,
+        "turns_per_socket": chat.turns_per_socket,
+    }

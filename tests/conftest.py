@@ -1,0 +1,38 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.openrouter import FakeOpenRouter
+from tests.harness import RunningServer, openrouter_environ, running_server
+
+StartServer = Callable[..., AbstractAsyncContextManager[RunningServer]]
+
+
+@pytest.fixture
+async def openrouter() -> AsyncIterator[FakeOpenRouter]:
+    """A fake OpenRouter, running."""
+    async with FakeOpenRouter() as fake:
+        yield fake
+
+
+@pytest.fixture
+def start_server(openrouter: FakeOpenRouter, tmp_path: Path) -> StartServer:
+    """Start a server at the fake OpenRouter with more variables: `start_server(NAME="value")`."""
+
+    def start(**environ: str) -> AbstractAsyncContextManager[RunningServer]:
+        return running_server({**openrouter_environ(openrouter), **environ}, tmp_path)
+
+    return start
+
+
+@pytest.fixture
+async def server(start_server: StartServer) -> AsyncIterator[RunningServer]:
+    """A server at the fake OpenRouter, with default settings."""
+    async with start_server() as running:
+        yield running

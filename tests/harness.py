@@ -1,0 +1,120 @@
+"""Starts the real application in this process, on a real port, for tests to talk to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+from aiohttp import web
+
+from chuk.accounts.issuer import DEFAULT_USER
+from chuk.app import WIRING, build_app, embedded_issuer
+from chuk.server import make_runner
+from chuk.settings import Settings, load
+from tests.fakes.openrouter import FakeOpenRouter
+
+MODEL = "qwen/qwen3-32b"
+
+
+@dataclass
+class RunningServer:
+    """A server that listens, and a client for it.
+
+    Attributes:
+        url: without a slash at the end.
+        client: closed with the server; sends no token by itself.
+    """
+
+    url: str
+    settings: Settings
+    app: web.Application
+    runner: web.AppRunner
+    client: aiohttp.ClientSession
+
+    def token(self, user: UUID = DEFAULT_USER, *, seconds: int = 600) -> str:
+        """A token of the embedded issuer."""
+        issuer = embedded_issuer(self.settings)
+        assert issuer is not None
+        return issuer.token(user, timedelta(seconds=seconds))
+
+    def bearer(self, user: UUID = DEFAULT_USER, *, seconds: int = 600) -> dict[str, str]:
+        """The header that signs `user` in."""
+        return {"Authorization": f"Bearer {self.token(user, seconds=seconds)}"}
+
+    async def chat(self, message: str = "Hello", **fields: Any) -> list[Any]:
+        """One whole turn over SSE: its events, the end as the text `[DONE]`."""
+        body = {"model_id": MODEL, "message": message, **fields}
+        async with self.client.post(
+            f"{self.url}/v1/ai/chat", json=body, headers=self.bearer()
+        ) as response:
+            assert response.status == 200, await response.text()
+            return sse_events(await response.read())
+
+    @asynccontextmanager
+    async def socket(self, **options: Any) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """An open chat socket, signed in by its header unless `headers` says otherwise."""
+        options.setdefault("headers", self.bearer())
+        query = options.pop("query", "")
+        async with self.client.ws_connect(
+            f"{self.url}/v1/ai/chat/ws{query}", **options
+        ) as socket:
+            yield socket
+
+
+def sse_events(body: bytes) -> list[Any]:
+    """The data of each event of a whole SSE body; JSON decoded, `[DONE]` as it is."""
+    events: list[Any] = []
+    for block in body.decode("utf-8").split("\n\n"):
+        for line in block.split("\n"):
+            if line.startswith("data: "):
+                data = line[6:]
+                events.append(data if data == "[DONE]" else json.loads(data))
+    return events
+
+
+def answer_text(events: list[Any]) -> str:
+    """The contents of a turn, joined."""
+    return "".join(event["content"] for event in events if "content" in event)
+
+
+async def turn_events(socket: aiohttp.ClientWebSocketResponse) -> list[Any]:
+    """The events of the one turn running on a socket, up to its end."""
+    events: list[Any] = []
+    async with asyncio.timeout(10):
+        while not events or not ({"done", "error"} & events[-1].keys()):
+            events.append(await socket.receive_json())
+    return events
+
+
+@asynccontextmanager
+async def running_server(
+    environ: Mapping[str, str], folder: Path
+) -> AsyncIterator[RunningServer]:
+    """Run the application with these environment variables and a data folder under `folder`."""
+    settings = load({"CHUK_DATA_DIR": str(folder / "data"), **environ}, directory=folder)
+    app = await build_app(settings)
+    runner = make_runner(app)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        async with asyncio.timeout(30):
+            await app[WIRING].ready()
+        host, port = runner.addresses[0][:2]
+        async with aiohttp.ClientSession() as client:
+            yield RunningServer(f"http://{host}:{port}", settings, app, runner, client)
+    finally:
+        await runner.cleanup()
+
+
+def openrouter_environ(fake: FakeOpenRouter) -> dict[str, str]:
+    """The variables that point a server at a fake OpenRouter."""
+    return {"OPENROUTER_API_KEY": fake.api_key, "OPENROUTER_BASE_URL": fake.base_url}
