@@ -1,4 +1,4 @@
-"""What tests here share: a stand-in for OpenRouter and a session to reach it."""
+"""What tests here share: a session to reach the outside."""
 
 from __future__ import annotations
 
@@ -6,15 +6,6 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-
-from tests.fakes.openrouter import FakeOpenRouter
-
-
-@pytest.fixture
-async def openrouter() -> AsyncIterator[FakeOpenRouter]:
-    """A fresh stand-in."""
-    async with FakeOpenRouter() as server:
-        yield server
 
 
 @pytest.fixture
