@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark import chart, machine, report, stages
-from benchmark.burst import BadAnswers
 from benchmark.contenders import RELAYS
 from benchmark.figures import Figure
 from benchmark.memory import Refused
+from benchmark.paced_load import BadAnswer
 from benchmark.plan import QUICK, Plan
 from benchmark.processes import StartFailed
 from benchmark.rig import Rig
@@ -64,7 +64,7 @@ def main(given: Sequence[str] | None = None) -> int:
         try:
             for name in arguments.only or _STAGES:
                 figures += _STAGES[name](plan, rig)
-        except (StartFailed, BadAnswers, Refused) as problem:
+        except (StartFailed, BadAnswer, Refused) as problem:
             print(f"bench: {problem}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:

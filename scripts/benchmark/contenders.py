@@ -139,12 +139,24 @@ def _start_chuk(upstream_port: int, cores: Sequence[int], folder: Path) -> Targe
         "OPENROUTER_API_KEY": "x",
         "OPENROUTER_BASE_URL": _upstream_url(upstream_port),
     }
+    # The repository's configuration, but not the `.env` of whoever works in it.
+    home = folder / "home"
+    home.mkdir()
+    (home / "config").symlink_to(_CHECKOUT / "config")
     chuk = [sys.executable, "-m", "chuk"]
-    process = Pinned(CHUK, [*chuk, "serve"], cores=cores, folder=folder, environment=environment)
+    process = Pinned(
+        CHUK,
+        [*chuk, "serve"],
+        cores=cores,
+        folder=folder,
+        environment=environment,
+        home=home,
+    )
     _await(process, port, models=f"http://127.0.0.1:{port}/v1/models_info")
     printed = subprocess.run(
         [*chuk, "token"],
         env=clean_environment(environment),
+        cwd=home,
         capture_output=True,
         text=True,
         check=False,

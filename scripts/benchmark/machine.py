@@ -63,8 +63,21 @@ def describe(checkout: Path) -> dict[str, str]:
             facts[package] = "missing"
     facts["nginx"] = _first_word_after("/", _said([canned_upstream.program(), "-v"]))
     facts["wrk"] = _first_word_after("wrk ", _said(["wrk", "-v"]))
-    facts["commit"] = _said(["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"])
+    facts["commit"] = _commit(checkout)
     return facts
+
+
+def _commit(checkout: Path) -> str:
+    """The checkout's commit, where it is one and git is there."""
+    try:
+        return subprocess.run(
+            ["git", "-C", str(checkout), "describe", "--always", "--dirty"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def _processor() -> str:
@@ -76,6 +89,7 @@ def _processor() -> str:
 
 def _said(command: Sequence[str]) -> str:
     run = subprocess.run(command, capture_output=True, text=True, check=False)
+    # wrk reports its version with an exit code of 1.
     return (run.stdout + run.stderr).strip()
 
 

@@ -27,6 +27,10 @@ _READ_BYTES = 65_536
 _SETTLING_NS = 300_000_000
 
 
+class BadAnswer(Exception):
+    """A relay answered with an error, or with less than was asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """How many streams of how many tokens, how fast, and over how many seconds they start."""
@@ -124,15 +128,20 @@ def open_sockets(target: Target, count: int) -> Iterator[list[socket.socket]]:
 
 
 def whole_answer(target: Target, message: str) -> bytes:
-    """The bytes of one answer, from its head to its end mark."""
+    """The bytes of one answer, from its head to its end mark.
+
+    Raises:
+        BadAnswer: it is an error, or breaks off.
+    """
     with open_sockets(target, 1) as (sock,):
         sock.sendall(target.request(message))
         answer = b""
         while _DONE not in answer:
             data = sock.recv(_READ_BYTES)
-            if not data:
-                break
             answer += data
+            status = answer.partition(b"\r\n")[0].decode("latin-1")
+            if not data or " 200 " not in f"{status} ":
+                raise BadAnswer(f"{target.name} answered {status!r} and {len(answer)} bytes")
     return answer
 
 

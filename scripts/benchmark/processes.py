@@ -28,6 +28,7 @@ class Pinned:
         cores: where it may run.
         folder: where its output goes.
         environment: all it gets beside the search path, so that nobody's own settings count.
+        home: the working folder; this process's own where none is given.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Pinned:
         cores: Sequence[int],
         folder: Path,
         environment: Mapping[str, str] | None = None,
+        home: Path | None = None,
     ) -> None:
         self.name = name
         self.output = folder / f"{name}.log"
@@ -50,6 +52,7 @@ class Pinned:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=clean_environment(environment or {}),
+                cwd=home,
                 start_new_session=True,
             )
         self._members = [self._process.pid]
