@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from tests.fakes.openrouter import FakeOpenRouter
 from tests.harness import RunningServer, openrouter_environ, running_server
@@ -25,8 +26,18 @@ async def openrouter() -> AsyncIterator[FakeOpenRouter]:
 def start_server(openrouter: FakeOpenRouter, tmp_path: Path) -> StartServer:
     """Start a server at the fake OpenRouter with more variables: `start_server(NAME="value")`."""
 
-    def start(**environ: str) -> AbstractAsyncContextManager[RunningServer]:
-        return running_server({**openrouter_environ(openrouter), **environ}, tmp_path)
+    def start(
+        *,
+        prepare: Callable[[web.Application], object] | None = None,
+        wait_until_ready: bool = True,
+        **environ: str,
+    ) -> AbstractAsyncContextManager[RunningServer]:
+        return running_server(
+            {**openrouter_environ(openrouter), **environ},
+            tmp_path,
+            prepare=prepare,
+            wait_until_ready=wait_until_ready,
+        )
 
     return start
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -96,18 +96,30 @@ async def turn_events(socket: aiohttp.ClientWebSocketResponse) -> list[Any]:
 
 @asynccontextmanager
 async def running_server(
-    environ: Mapping[str, str], folder: Path
+    environ: Mapping[str, str],
+    folder: Path,
+    *,
+    prepare: Callable[[web.Application], object] | None = None,
+    wait_until_ready: bool = True,
 ) -> AsyncIterator[RunningServer]:
-    """Run the application with these environment variables and a data folder under `folder`."""
+    """Run the application with these environment variables and a data folder under `folder`.
+
+    Args:
+        prepare: changes the application before it starts, to hang a route for one test on it.
+        wait_until_ready: False where the test is about a server that never gets its models.
+    """
     settings = load({"CHUK_DATA_DIR": str(folder / "data"), **environ}, directory=folder)
     app = await build_app(settings)
+    if prepare is not None:
+        prepare(app)
     runner = make_runner(app)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        async with asyncio.timeout(30):
-            await app[WIRING].ready()
+        if wait_until_ready:
+            async with asyncio.timeout(30):
+                await app[WIRING].ready()
         host, port = runner.addresses[0][:2]
         async with aiohttp.ClientSession() as client:
             yield RunningServer(f"http://{host}:{port}", settings, app, runner, client)

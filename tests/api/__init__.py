@@ -1,0 +1,1 @@
+"""The areas, as clients meet them."""
