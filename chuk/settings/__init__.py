@@ -1,0 +1,37 @@
+"""Configuration: frozen, typed, validated once.
+
+A value comes from the environment, else from a `.env` file in the working directory, else from
+the configuration file (`config/chuk.toml`, or the file that `CHUK_CONFIG` names), else from the
+default that `sections` declares. Nobody else reads the environment or that file.
+"""
+
+from chuk.settings.declaration import Setting
+from chuk.settings.loading import DEFAULT_FILE, SettingsError, describe, load
+from chuk.settings.sections import (
+    Chat,
+    Limits,
+    LocalModel,
+    Log,
+    Prices,
+    Server,
+    Settings,
+    Supabase,
+    Upstream,
+)
+
+__all__ = [
+    "DEFAULT_FILE",
+    "Chat",
+    "Limits",
+    "LocalModel",
+    "Log",
+    "Prices",
+    "Server",
+    "Setting",
+    "Settings",
+    "SettingsError",
+    "Supabase",
+    "Upstream",
+    "describe",
+    "load",
+]
