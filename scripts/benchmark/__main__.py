@@ -43,6 +43,7 @@ def main(given: Sequence[str] | None = None) -> int:
     arguments = _arguments(given)
     # Ends the blocks below, and with them every process they started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     plan = QUICK if arguments.quick else Plan()
     try:
         cores = machine.cores()

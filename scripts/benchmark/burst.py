@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from benchmark import answers
 from benchmark.contenders import Target, body
 from benchmark.paced_load import BadAnswer, whole_answer
+from benchmark.processes import pinned
 
 CONNECTIONS = 32
 _SCRIPT = Path(__file__).with_name("burst.lua")
@@ -61,22 +61,15 @@ def measure(target: Target, *, seconds: float, cores: Sequence[int]) -> Burst:
     )
 
 
-def program() -> str | None:
-    """Where wrk is."""
-    return shutil.which("wrk")
-
-
 def _run_wrk(target: Target, seconds: float, cores: Sequence[int]) -> dict[str, int]:
     environment = {**os.environ, "BENCH_BODY": body(_MESSAGE).decode()}
     environment |= {f"BENCH_{name.upper()}": value for name, value in target.headers}
     # wrk knows whole seconds only.
     duration = f"{max(1, round(seconds))}s"
     arguments = ["-t1", f"-c{CONNECTIONS}", f"-d{duration}", "--timeout", "30s", "-s", str(_SCRIPT)]
+    url = f"http://127.0.0.1:{target.port}{target.path}"
     run = subprocess.run(
-        [
-            *["taskset", "-c", ",".join(map(str, cores)), program() or "wrk", *arguments],
-            f"http://127.0.0.1:{target.port}{target.path}",
-        ],
+        pinned(["wrk", *arguments, url], cores),
         env=environment,
         capture_output=True,
         text=True,

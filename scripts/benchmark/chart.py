@@ -80,6 +80,7 @@ def _panel(axes: Axes, title: str, figures: Sequence[Figure], logarithmic: bool)
     axes.set_xticks(range(len(figures)), [_SHORT.get(figure.key, "") for figure in figures])
     if logarithmic:
         axes.set_yscale("log")
+        axes.set_ylabel("logarithmic", fontsize=7, color="#888888")
     axes.margins(y=0.15)
 
 

@@ -17,7 +17,7 @@ class Plan:
     fast: Load = field(default=Load(streams=500, tokens=256, tokens_per_second=50, ramp=1.5))
     many: Load = field(default=Load(streams=2000, tokens=80, tokens_per_second=10, ramp=3))
     # What FastAPI gets instead of both: at either of them it falls behind without end.
-    gentle: Load = field(default=Load(streams=500, tokens=70, tokens_per_second=10, ramp=1.5))
+    gentle: Load = field(default=Load(streams=500, tokens=70, tokens_per_second=10, ramp=4))
     open_streams: int = 1000
     idle_websockets: int = 2000
 

@@ -43,11 +43,9 @@ class Pinned:
     ) -> None:
         self.name = name
         self.output = folder / f"{name}.log"
-        # setpriv: the kernel ends the program even when this process is killed outright.
-        pinned = ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", ",".join(map(str, cores))]
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
-                [*pinned, *command],
+                pinned(command, cores),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -110,6 +108,16 @@ class Pinned:
     def _last_lines(self) -> str:
         lines = self.output.read_text(errors="replace").splitlines()
         return "\n".join(lines[-20:]) or "(it printed nothing)"
+
+
+def pinned(command: Sequence[str], cores: Sequence[int]) -> list[str]:
+    """The command, kept on these cores."""
+    # setpriv: the kernel ends the program even when this process is killed outright.
+    return [
+        *["setpriv", "--pdeathsig", "KILL"],
+        *["taskset", "-c", ",".join(map(str, cores))],
+        *command,
+    ]
 
 
 def clean_environment(added: Mapping[str, str]) -> dict[str, str]:
