@@ -6,6 +6,7 @@ https://supabase.com/docs/guides/auth/signing-keys
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import aiohttp
 import jwt
@@ -27,11 +28,17 @@ class SupabaseKeys:
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, url: str, *, cool_down: float = _COOL_DOWN
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        *,
+        cool_down: float = _COOL_DOWN,
+        timeout: float = _TIMEOUT,
     ) -> None:
         self._session = session
         self._url = f"{url.rstrip('/')}/auth/v1/.well-known/jwks.json"
         self._cool_down = cool_down
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._keys: dict[str, jwt.PyJWK] = {}
         self._lock = asyncio.Lock()
         self._fetched_at: float | None = None
@@ -68,8 +75,7 @@ class SupabaseKeys:
     async def _fetch(self) -> None:
         self._fetched_at = asyncio.get_running_loop().time()
         try:
-            timeout = aiohttp.ClientTimeout(total=_TIMEOUT)
-            async with self._session.get(self._url, timeout=timeout) as response:
+            async with self._session.get(self._url, timeout=self._timeout) as response:
                 response.raise_for_status()
                 body = await response.content.read(_MAX_BODY)
                 while more := await response.content.read(_MAX_BODY - len(body)):
@@ -81,10 +87,17 @@ class SupabaseKeys:
             logger("jwks").warning("key set cannot be had", error=type(error).__name__)
 
 
-def _keys(document: dict[str, list[dict[str, object]]]) -> dict[str, jwt.PyJWK]:
-    """Only keys that sign as the contract allows; others are passed over."""
+def _keys(document: Any) -> dict[str, jwt.PyJWK]:
+    """Only keys that sign as the contract allows; others are passed over.
+
+    Raises:
+        ValueError, TypeError, LookupError: the document is no key set.
+    """
+    entries = document["keys"]
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError("keys")
     keys = {}
-    for entry in document["keys"]:
+    for entry in entries:
         if entry.get("alg") not in ("ES256", "RS256") or not isinstance(entry.get("kid"), str):
             continue
         try:
