@@ -1,9 +1,9 @@
-"""The composition root: settings → adapters → services → areas. The one file that names adapters."""
+"""The composition root: settings, adapters, services, areas. The one file that names adapters."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
@@ -68,12 +68,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Where answers come from: the list, the upstream, and the process behind it, if any."""
+    """Where answers come from: the list, the upstream, and the process behind it, if any.
+
+    `selection` restricts what somebody else offers; a model of one's own needs no permission.
+    """
 
     using: str
     source: ModelSource
     upstream: Upstream
     origin: str
+    selection: Selection = field(default_factory=Selection)
     server: LlamaServer | None = None
 
     async def check(self) -> str:
@@ -112,14 +116,11 @@ async def build_app(settings: Settings) -> web.Application:
     root = web.Application()
     routes = hang_areas(root, settings)
     session = _session(settings)
-    selection = read_selection(
-        settings.upstream.models_file, blocked_providers=settings.upstream.blocked_providers
-    )
-    models = _models(settings, session, selection)
+    models = _models(settings, session)
     catalog = Catalog(
         models.source,
         store=CatalogStore(settings.server.data_dir / "catalog.json", origin=models.origin),
-        selection=selection,
+        selection=models.selection,
         refresh_interval=settings.upstream.catalog_refresh,
     )
     verifier, tokens = _verifier(settings, session)
@@ -233,25 +234,25 @@ def _session(settings: Settings) -> aiohttp.ClientSession:
             keepalive_timeout=_IDLE_UPSTREAM,
         ),
         # No total: a long answer is not a slow one. The watch looks after silent streams.
-        timeout=aiohttp.ClientTimeout(
-            total=None, sock_connect=settings.upstream.connect_timeout
-        ),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.upstream.connect_timeout),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": f"chuk/{__version__}"},
     )
 
 
-def _models(
-    settings: Settings, session: aiohttp.ClientSession, selection: Selection
-) -> Models:
+def _models(settings: Settings, session: aiohttp.ClientSession) -> Models:
     upstream, local = settings.upstream, settings.local_model
     if upstream.openrouter_api_key:
         url = upstream.openrouter_base_url.rstrip("/")
         address = Address(url, upstream.openrouter_api_key)
+        selection = read_selection(
+            upstream.models_file, blocked_providers=upstream.blocked_providers
+        )
         source = OpenRouterModels(
             session, base_url=url, api_key=address.api_key, selection=selection
         )
-        return Models(f"OpenRouter at {url}", source, OpenRouter(session, lambda: address), url)
+        served_by = OpenRouter(session, lambda: address)
+        return Models(f"OpenRouter at {url}", source, served_by, url, selection)
     if local.url:
         url = local.url.rstrip("/")
         address = Address(url, local.api_key)
@@ -267,12 +268,10 @@ def _models(
     )
     embedded = LocalModels.embedded(path, local.context_length)
     using = f"embedded model {embedded.model.name}"
-    return Models(using, embedded, OpenAICompatible(session, server.address), using, server)
+    return Models(using, embedded, OpenAICompatible(session, server.address), using, server=server)
 
 
-def _verifier(
-    settings: Settings, session: aiohttp.ClientSession
-) -> tuple[TokenVerifier, Part]:
+def _verifier(settings: Settings, session: aiohttp.ClientSession) -> tuple[TokenVerifier, Part]:
     supabase = settings.supabase
     salt = installation_secret(_secrets(settings), "log.salt")
     issuer = embedded_issuer(settings)

@@ -19,7 +19,10 @@ _PATIENCE = 60.0
 async def examine(settings: Settings) -> bool:
     """Print one line for each part; return whether all of them are well."""
     app = await build_app(settings)
-    parts = [Part("data folder", str(settings.server.data_dir), _writes(settings)), *app[WIRING].parts]
+    parts = [
+        Part("data folder", str(settings.server.data_dir), _writes(settings)),
+        *app[WIRING].parts,
+    ]
     well = True
     app.freeze()
     try:

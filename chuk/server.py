@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import socket
 import ssl
 import sys
 from dataclasses import dataclass
 from http import HTTPStatus
+from uuid import uuid4
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -43,13 +45,8 @@ async def serve(settings: Settings, *, quickstart: bool = False) -> None:
     runner = make_runner(app)
     await runner.setup()
     try:
-        site = web.TCPSite(
-            runner,
-            settings.server.host,
-            settings.server.port,
-            backlog=_BACKLOG,
-            ssl_context=_tls(settings),
-        )
+        listening = listening_socket(settings)
+        site = web.SockSite(runner, listening, backlog=_BACKLOG, ssl_context=_tls(settings))
         await site.start()
         address = _address(settings, runner)
         print(f"Listening on {address}", flush=True)
@@ -60,6 +57,31 @@ async def serve(settings: Settings, *, quickstart: bool = False) -> None:
         await _drain(app, settings, stop)
     finally:
         await runner.cleanup()
+
+
+def listening_socket(settings: Settings) -> socket.socket:
+    """The bound socket. What is set on it holds for every connection it accepts.
+
+    Raises:
+        OSError: the address is in use, or not one of this machine.
+    """
+    family, kind, _, _, address = socket.getaddrinfo(
+        settings.server.host, settings.server.port, type=socket.SOCK_STREAM
+    )[0]
+    listening = socket.socket(family, kind)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # A client that vanished without a word acknowledges nothing. Our own buffer may stay
+        # empty all the while, because the kernel's takes megabytes: only the kernel can tell.
+        patience = int(settings.chat.stall_timeout * 1000)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
+    try:
+        listening.bind(address)
+    except OSError as error:
+        listening.close()
+        where = f"{settings.server.host}:{settings.server.port}"
+        raise OSError(error.errno, f"cannot listen on {where}: {error.strerror}") from None
+    return listening
 
 
 def make_runner(app: web.Application) -> web.AppRunner:
@@ -170,15 +192,28 @@ class _RequestHandler(RequestHandler):
         """Bad HTTP never reaches a middleware; its message may quote what was sent."""
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has already begun")
-        error: ChukError = InternalError()
+        request_id = uuid4().hex
+        error: ChukError = InternalError(request_id)
         if status < HTTPStatus.INTERNAL_SERVER_ERROR:
             error = InvalidRequest("This is not a valid HTTP request.")
         logger("http").warning(
-            "refused", status=error.status, error=None if exc is None else type(exc).__name__
+            "refused",
+            id=request_id,
+            status=error.status,
+            error=None if exc is None else type(exc).__name__,
         )
         response = render_error(profile_of(request, self._profile()), error)
+        response.headers["X-Request-ID"] = request_id
         response.force_close()
         return response
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """aiohttp refuses an unknown `Expect` header with a text of its own, before any middleware."""
+        if isinstance(resp, web.HTTPException) and resp.status >= HTTPStatus.BAD_REQUEST:
+            resp = self.handle_error(request, resp.status, resp)
+        return await super().finish_response(request, resp, start_time)
 
     def _profile(self) -> Profile:
         server = self._manager

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 import orjson
 
+from chuk.adapters.completion_template import CompletionTemplate
 from chuk.adapters.refusals import refusal
 from chuk.chat.command import CompletionRequest
 from chuk.chat.events import (
@@ -19,7 +21,7 @@ from chuk.chat.events import (
     UpstreamEvent,
     UpstreamUsage,
 )
-from chuk.chat.sse_parser import EventStreamParser, EventTooLarge
+from chuk.chat.sse_parser import EventStreamParser, EventTooLarge, data_of
 from chuk.chat.unicode_joiner import UnicodeJoiner
 from chuk.errors import ChukError, ProviderError
 from chuk.logs import logger
@@ -44,35 +46,61 @@ class CompletionStream:
         self._request = request
         self._parser = EventStreamParser()
         self._is_open = False
+        self._template: CompletionTemplate | None = None
         # Made only when upstream sends something that is not plain valid Unicode.
         self._joiners: dict[type[Content] | type[Reasoning], UnicodeJoiner] | None = None
 
     def feed(self, chunk: bytes) -> list[UpstreamEvent]:
-        """Return the events of one read. A chunk that makes no sense is counted out and logged."""
+        """Return the events of one read. A chunk that makes no sense is passed over and logged."""
+        self._parser.push(chunk)
+        events: list[UpstreamEvent] = []
         try:
-            payloads = self._parser.feed(chunk)
+            while not self.has_ended and self.failure is None:
+                if self._template and (pieces := self._template.take(self._parser)):
+                    self._append(Content, pieces, events)
+                elif (event := self._parser.next_event()) is not None:
+                    self._read_event(event, events)
+                else:
+                    break
         except EventTooLarge:
             self.failure = ProviderError()
-            return []
-        return self._events(payloads)
+        return events
 
     def finish(self) -> list[UpstreamEvent]:
-        """Return what was still held when the connection ended."""
-        return self._events(self._parser.finish())
+        """Return what was still held when the connection ended without its last blank line.
 
-    def _events(self, payloads: list[bytes]) -> list[UpstreamEvent]:
-        events: list[UpstreamEvent] = []
-        for payload in payloads:
-            if self.has_ended or self.failure is not None:
-                break
-            if payload == b"[DONE]":
-                self._end(events)
-                break
-            try:
-                self._read(self._decoded(payload), events)
-            except (ValueError, TypeError, AttributeError, LookupError) as error:
-                logger("upstream").warning("malformed chunk", error=type(error).__name__)
-        return events
+        The specification would drop it; servers that forget the blank line after `[DONE]` are
+        common enough to be kind to.
+        """
+        return self.feed(b"\n\n")
+
+    def _read_event(self, event: bytes, events: list[UpstreamEvent]) -> None:
+        payload = data_of(event)
+        if payload is None:
+            return
+        if payload == b"[DONE]":
+            self._end(events)
+            return
+        try:
+            chunk = self._decoded(payload)
+            self._read(chunk, events)
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
+            logger("upstream").warning("malformed chunk", error=type(error).__name__)
+            return
+        self._learn(chunk, event)
+
+    def _learn(self, chunk: Mapping[str, Any], event: bytes) -> None:
+        """Keep the chunk as a template when a piece of content is all that it says."""
+        choices = chunk.get("choices") or []
+        if len(choices) != 1 or chunk.get("usage") or self._joiners is not None:
+            return
+        delta = choices[0].get("delta") or {}
+        content = delta.get("content")
+        says_more = choices[0].get("finish_reason") or any(
+            value for name, value in delta.items() if name not in ("content", "role")
+        )
+        if content and not says_more:
+            self._template = CompletionTemplate.learn(event, b"content", content)
 
     def _decoded(self, payload: bytes) -> dict[str, object]:
         try:
@@ -107,7 +135,7 @@ class CompletionStream:
                 events.append(Finished(str(reason)))
         if "usage" in chunk and isinstance(chunk["usage"], Mapping):
             events.append(_usage(chunk["usage"]))
-        if "error" in chunk and chunk["error"]:
+        if chunk.get("error"):
             self._fail(chunk["error"])
 
     def _open(self, chunk: Mapping[str, object], events: list[UpstreamEvent]) -> None:
@@ -131,15 +159,27 @@ class CompletionStream:
             text = self._joiners[kind].push(text)
             if not text:
                 return
-        self.has_output = True
-        events.append(kind(text))
+        self._append(kind, [orjson.dumps(text)], events)
 
     def _end(self, events: list[UpstreamEvent]) -> None:
         self.has_ended = True
         for kind, joiner in (self._joiners or {}).items():
             if rest := joiner.flush():
-                events.append(kind(rest))
+                self._append(kind, [orjson.dumps(rest)], events)
         events.append(Ended())
+
+    def _append(
+        self,
+        kind: type[Content] | type[Reasoning],
+        pieces: list[bytes],
+        events: list[UpstreamEvent],
+    ) -> None:
+        self.has_output = True
+        last = events[-1] if events else None
+        if isinstance(last, kind):
+            last.pieces += pieces
+        else:
+            events.append(kind(pieces))
 
     def _fail(self, error: object) -> None:
         described = error if isinstance(error, Mapping) else {}

@@ -54,9 +54,7 @@ def build_stripe(routes: RouteTable) -> web.Application:
     app = web.Application()
     sentence = "Billing is switched off on this server."
     paths = ("/create-checkout-session", "/create-portal-session", "/sync-subscription")
-    routes.mount(
-        app, "/v1/stripe", [_route("POST", path, sentence, "billing") for path in paths]
-    )
+    routes.mount(app, "/v1/stripe", [_route("POST", path, sentence, "billing") for path in paths])
     return app
 
 
@@ -64,7 +62,5 @@ def build_webhooks(routes: RouteTable) -> web.Application:
     """`/webhooks`."""
     app = web.Application()
     sentence = "Billing is switched off on this server."
-    routes.mount(
-        app, "/webhooks", [_route("POST", "/stripe", sentence, "billing", Auth.NONE)]
-    )
+    routes.mount(app, "/webhooks", [_route("POST", "/stripe", sentence, "billing", Auth.NONE)])
     return app

@@ -12,7 +12,7 @@ ReasoningEffort = Literal["none", "minimal", "low", "medium", "high"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation. `images` are `data:` URLs whose type was read from the bytes."""
+    """One message of a conversation. `images` are `data:` URLs, their type read from the bytes."""
 
     role: Role
     text: str

@@ -1,12 +1,13 @@
 """What happens in a turn, as typed events.
 
 Upstream adapters yield `Opened`, `Content`, `Reasoning`, `UpstreamUsage`, `Finished` and at last
-`Ended`; a turn tells its subscribers `Started`, `Content`, `Reasoning`, `Usage`, `Meta`, `Speed`, then one of
-`Failed` and `Done`. The classes are plain and slotted: one is made for each token.
+`Ended`; a turn tells its subscribers `Started`, `Content`, `Reasoning`, `Usage`, `Meta`, `Speed`,
+then one of `Failed` and `Done`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -16,16 +17,21 @@ from chuk.errors import ChukError
 
 @dataclass(slots=True)
 class Content:
-    """A piece of the answer; never empty, always valid Unicode."""
+    """Pieces of the answer, in order; each is a JSON string, quotes included, of valid Unicode.
 
-    text: str
+    Each piece is an event of its own to a client. They travel together, and as JSON, because one
+    upstream read often brings many, and reading and writing them one by one is most of the work
+    of a relay.
+    """
+
+    pieces: list[bytes]
 
 
 @dataclass(slots=True)
 class Reasoning:
-    """A piece of the model's reasoning; never empty, always valid Unicode."""
+    """Pieces of the model's reasoning, as in `Content`."""
 
-    text: str
+    pieces: list[bytes]
 
 
 # What only upstream says.
@@ -117,6 +123,13 @@ class Failed:
 @dataclass(slots=True)
 class Done:
     """The turn ended well, or as its user asked."""
+
+
+def count_events(events: Iterable[TurnEvent]) -> int:
+    """How many events these are to a client, who sees each piece as one."""
+    return sum(
+        len(event.pieces) if isinstance(event, (Content, Reasoning)) else 1 for event in events
+    )
 
 
 TurnEvent = Started | Content | Reasoning | Usage | Meta | Speed | Failed | Done

@@ -11,12 +11,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from uuid import UUID, uuid4
+from secrets import token_hex
+from uuid import UUID
 
 from chuk.chat.events import (
     Content,
     Done,
-    Ended,
     Failed,
     Finished,
     Meta,
@@ -28,6 +28,7 @@ from chuk.chat.events import (
     UpstreamEvent,
     UpstreamUsage,
     Usage,
+    count_events,
 )
 from chuk.chat.ports import Subscriber, Upstream
 from chuk.chat.resolution import Resolution
@@ -70,7 +71,7 @@ class Generation:
         prices: PriceList,
         patience: Patience,
     ) -> None:
-        self.id = uuid4().hex
+        self.id = token_hex(16)
         self.owner = owner
         self.generation_id: str | None = None
         self._resolution = resolution
@@ -80,17 +81,21 @@ class Generation:
         self._subscribers: list[Subscriber] = []
         self._task: asyncio.Task[None] | None = None
         self._keep_alive: asyncio.Task[None] | None = None
+        self._has_begun = False
+        self._has_told_all = asyncio.Event()
+        self._when_over: list[Callable[[], object]] = []
         self._ending: ChukError | Done | None = None
         self._provider = resolution.provider
         self._events_sent = 0
         self._is_delivering = False
         self._is_over = False
         self._pieces = 0
-        self._characters = 0
+        self._answer_bytes = 0
         self._usage: UpstreamUsage | None = None
         self._finish_reason: str | None = None
         now = asyncio.get_running_loop().time()
         self._started_at = self._last_read_at = self._last_event_at = now
+        self._waiting_since = now
         self._has_been_read = False
         self._first_token_at: float | None = None
 
@@ -100,6 +105,7 @@ class Generation:
         """Start the turn with its first listener; returns the task that ends with the turn."""
         self._subscribers.append(subscriber)
         self._task = asyncio.create_task(self._run(), name=f"generation {self.id}")
+        self._task.add_done_callback(lambda _: self._conclude())
         return self._task
 
     def leave(self, subscriber: Subscriber) -> None:
@@ -113,17 +119,22 @@ class Generation:
         """End the turn now: with an error, or well (`Done`), as its user asked. Idempotent."""
         if self._ending is None and not self._is_over and self._task is not None:
             self._ending = ending
-            self._task.cancel()
+            # A task that is cancelled before its first step never runs at all: it would not
+            # tell its end.
+            if self._has_begun:
+                self._task.cancel()
 
     async def finished(self) -> None:
-        """Wait for the turn's end. Being cancelled here does not cancel the turn."""
-        assert self._task is not None
-        await asyncio.shield(self._task)
+        """Wait until the turn has told its end. Being cancelled here does not cancel the turn."""
+        await self._has_told_all.wait()
 
     def when_over(self, callback: Callable[[], object]) -> None:
-        """Call back once the turn is over and its books are closed."""
-        assert self._task is not None
-        self._task.add_done_callback(lambda _: callback())
+        """Call back as soon as the turn has told its end.
+
+        Its task may live a little longer: it reads upstream's body to the end, so that the
+        connection can serve again.
+        """
+        self._when_over.append(callback)
 
     # What the watch calls, about once a second.
 
@@ -131,20 +142,24 @@ class Generation:
         """Give up on a dead upstream; tell a waiting client that the turn still lives."""
         if self._is_delivering or self._is_over:
             return
-        limit = (
-            self._patience.between_reads if self._has_been_read else self._patience.first_byte
-        )
-        if now - self._last_read_at >= limit:
+        limit = self._patience.between_reads if self._has_been_read else self._patience.first_byte
+        if now - self._waiting_since >= limit:
             self.stop(ProviderTimeout())
         elif now - self._last_event_at >= self._patience.silence:
             # A task of its own: the watch must not wait for a client that reads slowly.
-            self._keep_alive = asyncio.create_task(self._deliver([self._meta()]))
+            self._keep_alive = asyncio.create_task(self._tell_of_life())
+
+    async def _tell_of_life(self) -> None:
+        if not self._is_delivering and not self._is_over:
+            await self._deliver([self._meta()])
 
     # The turn itself.
 
     async def _run(self) -> None:
+        self._has_begun = True
         try:
-            await self._relay()
+            if self._ending is None:
+                await self._relay()
         except asyncio.CancelledError:
             if self._ending is None or self._task is None:
                 raise
@@ -164,6 +179,15 @@ class Generation:
                 events = self._taken(batch)
                 if events:
                     await self._deliver(events)
+                if self._is_over:
+                    self._conclude()
+                self._waiting_since = asyncio.get_running_loop().time()
+
+    def _conclude(self) -> None:
+        """Let those go who waited for the end."""
+        self._has_told_all.set()
+        while self._when_over:
+            self._when_over.pop()()
 
     def _taken(self, batch: Sequence[UpstreamEvent]) -> list[TurnEvent]:
         """Note what one read means for the books; return what the subscribers are told."""
@@ -171,10 +195,9 @@ class Generation:
         self._has_been_read = True
         events: list[TurnEvent] = []
         for event in batch:
-            # By far the most frequent kinds first: this loop runs once a token.
             if isinstance(event, (Content, Reasoning)):
-                self._pieces += 1
-                self._characters += len(event.text)
+                self._pieces += len(event.pieces)
+                self._answer_bytes += sum(map(len, event.pieces)) - 2 * len(event.pieces)
                 events.append(event)
             elif isinstance(event, Opened):
                 self._note_opening(event)
@@ -192,8 +215,10 @@ class Generation:
     def _note_opening(self, event: Opened) -> None:
         self.generation_id = event.generation_id
         # With fallbacks allowed another provider may have answered; its price is the one to pay.
-        for provider in self._resolution.model.providers:
-            if provider.name == event.provider_name and self._resolution.request.allow_fallbacks:
+        # One name may stand for several endpoints: the one asked for comes first.
+        asked_first = (self._provider, *self._resolution.model.providers)
+        for provider in asked_first if self._resolution.request.allow_fallbacks else ():
+            if provider.name == event.provider_name:
                 self._provider = provider
                 return
 
@@ -201,7 +226,7 @@ class Generation:
         if self._events_sent == 0 and type(events[0]) is not Failed:
             events.insert(0, Started(self.id))
         first_number = self._events_sent + 1
-        self._events_sent += len(events)
+        self._events_sent += count_events(events)
         self._last_event_at = asyncio.get_running_loop().time()
         self._is_delivering = True
         try:
@@ -244,7 +269,7 @@ class Generation:
         if usage is None:
             prompt = self._resolution.prompt_tokens if self._has_been_read else 0
             # A piece is nearly always one token; some upstreams send several in a piece.
-            completion = max(self._pieces, text_tokens(self._characters))
+            completion = max(self._pieces, text_tokens(self._answer_bytes))
             usage = UpstreamUsage(prompt, completion, prompt + completion)
         cost_usd = usage.cost_usd
         if cost_usd is None:

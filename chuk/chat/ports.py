@@ -12,9 +12,7 @@ from chuk.chat.events import TurnEvent, UpstreamEvent
 class Upstream(Protocol):
     """A service that completes conversations."""
 
-    def complete(
-        self, request: CompletionRequest
-    ) -> AsyncGenerator[Sequence[UpstreamEvent], None]:
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[Sequence[UpstreamEvent], None]:
         """Yield the events of each upstream read as one batch; a batch may be empty.
 
         Closing the generator closes the connection to upstream at once. A generator that ends

@@ -8,6 +8,7 @@ comment. Only `data` matters to a completion, so the other fields are passed ove
 from __future__ import annotations
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_END = b"\n\n"
 
 
 class EventTooLarge(Exception):
@@ -15,57 +16,74 @@ class EventTooLarge(Exception):
 
 
 class EventStreamParser:
-    """An incremental parser over arbitrary chunk borders.
+    """An incremental parser over arbitrary chunk borders: push what came, then ask for events.
 
     Args:
         max_event_bytes: an event that grows larger raises `EventTooLarge`, so that a hostile
             upstream costs bounded memory.
     """
 
-    __slots__ = ("_at_start", "_max_event_bytes", "_rest", "_skip_line_feed")
+    __slots__ = ("_at_start", "_buffer", "_max_event_bytes", "_position", "_skip_line_feed")
 
     def __init__(self, max_event_bytes: int = 1_000_000) -> None:
         self._max_event_bytes = max_event_bytes
-        self._rest = b""
+        self._buffer = b""
+        self._position = 0
         self._at_start = True
         self._skip_line_feed = False
 
-    def feed(self, chunk: bytes) -> list[bytes]:
-        """Return the `data` of each event that this chunk completes.
+    def push(self, chunk: bytes) -> None:
+        """Add what upstream sent."""
+        if b"\r" in chunk or self._skip_line_feed:
+            chunk = self._with_line_feeds_only(chunk)
+        rest = self._buffer[self._position :] if self._position else self._buffer
+        self._buffer = rest + chunk if rest else chunk
+        self._position = 0
+        # The mark itself may arrive in pieces.
+        if self._at_start and not _BYTE_ORDER_MARK.startswith(self._buffer[:3]):
+            self._at_start = False
+        elif self._at_start and len(self._buffer) >= len(_BYTE_ORDER_MARK):
+            self._at_start = False
+            self._position = len(_BYTE_ORDER_MARK)
+
+    def next_event(self) -> bytes | None:
+        """Return the raw lines of the next complete event (see `data_of`); None when there is none.
 
         Raises:
             EventTooLarge: the event in progress is over the limit.
         """
-        if b"\r" in chunk or self._skip_line_feed:
-            chunk = self._with_line_feeds_only(chunk)
-        buffer = self._rest + chunk if self._rest else chunk
         if self._at_start:
-            # The mark itself may arrive in pieces.
-            if len(buffer) < 3 and _BYTE_ORDER_MARK.startswith(buffer):
-                self._rest = buffer
-                return []
-            buffer = buffer.removeprefix(_BYTE_ORDER_MARK)
-            self._at_start = False
-        blocks = buffer.split(b"\n\n")
-        self._rest = blocks.pop()
-        if len(self._rest) > self._max_event_bytes:
-            raise EventTooLarge
-        payloads = []
-        for block in blocks:
-            # Nearly every event is one line of data: no need to look at its lines.
-            if block.startswith(b"data: ") and b"\n" not in block:
-                payloads.append(block[6:])
-            elif (payload := _data_of(block)) is not None:
-                payloads.append(payload)
-        return payloads
+            return None
+        end = self._buffer.find(_END, self._position)
+        if end < 0:
+            if len(self._buffer) - self._position > self._max_event_bytes:
+                raise EventTooLarge
+            return None
+        event = self._buffer[self._position : end]
+        self._position = end + len(_END)
+        return event
 
-    def finish(self) -> list[bytes]:
-        """Return what a stream that ended without its last blank line still held.
+    def run(self, head: bytes, tail: bytes) -> tuple[list[bytes], int]:
+        """Look at the next events that begin with `head` and end with `tail`, all at once.
 
-        The specification would drop it; servers that forget the blank line after `[DONE]` are
-        common enough to be kind to.
+        Returns:
+            What stands between head and tail in each, and how many bytes they take together
+            (see `skip`). Nothing is consumed yet.
         """
-        return self.feed(b"\n\n") if self._rest else []
+        buffer, position = self._buffer, self._position
+        middles: list[bytes] = []
+        while buffer.startswith(head, position):
+            start = position + len(head)
+            end = buffer.find(_END, start)
+            if end < 0 or not buffer.endswith(tail, start, end):
+                break
+            middles.append(buffer[start : end - len(tail)])
+            position = end + len(_END)
+        return middles, position - self._position
+
+    def skip(self, length: int) -> None:
+        """Consume the events that `run` looked at."""
+        self._position += length
 
     def _with_line_feeds_only(self, chunk: bytes) -> bytes:
         if self._skip_line_feed:
@@ -79,10 +97,13 @@ class EventStreamParser:
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _data_of(block: bytes) -> bytes | None:
-    """The data lines of one block, joined; None where it has none (comments, other fields)."""
+def data_of(event: bytes) -> bytes | None:
+    """The data lines of one event, joined; None where it has none (comments, other fields)."""
+    # Nearly every event is one line of data: no need to look at its lines.
+    if event.startswith(b"data: ") and b"\n" not in event:
+        return event[6:]
     lines = []
-    for line in block.split(b"\n"):
+    for line in event.split(b"\n"):
         name, _, value = line.partition(b":")
         if name == b"data":
             lines.append(value.removeprefix(b" "))

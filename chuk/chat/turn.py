@@ -7,7 +7,6 @@ import asyncio
 from chuk.accounts.principal import Principal
 from chuk.catalog.service import Catalog
 from chuk.chat.command import ChatCommand
-from chuk.chat.events import Done
 from chuk.chat.generation import Generation, Patience
 from chuk.chat.ports import Subscriber, Upstream
 from chuk.chat.resolution import resolve

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 from chuk.logs import logger
 
@@ -54,9 +55,10 @@ class Connections:
         Raises:
             ConnectionResetError: the client is already gone.
         """
-        if not isinstance(transport, asyncio.Transport):
+        if transport is None:
             raise ConnectionResetError
-        connection = Connection(transport)
+        # uvloop's transports are none of asyncio's classes.
+        connection = Connection(cast(asyncio.Transport, transport))
         connection._since = asyncio.get_running_loop().time()
         self._open.add(connection)
         try:

@@ -83,9 +83,7 @@ def render_error(profile: Profile, error: ChukError) -> web.Response:
 def error_event(profile: Profile, error: ChukError) -> bytes:
     """The JSON of an error inside a stream. The released app casts `error` to a string."""
     if profile is Profile.BARE:
-        return orjson.dumps(
-            {"error": error.message, "code": error.code, "details": error.details}
-        )
+        return orjson.dumps({"error": error.message, "code": error.code, "details": error.details})
     return orjson.dumps({"error": error_object(error)})
 
 

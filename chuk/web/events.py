@@ -18,16 +18,18 @@ from chuk.credits.money import euros
 from chuk.web.envelope import Profile, error_event
 
 
-def event_json(event: TurnEvent, profile: Profile) -> bytes:
-    """One event as JSON, without framing. `Done` has none: each transport ends in its own way."""
-    # Once a token: the frequent kinds first, and no dictionary for them.
+def event_json(event: TurnEvent, profile: Profile) -> list[bytes]:
+    """The JSON of one event, without framing; pieces make several.
+
+    `Done` has none: each transport ends in its own way.
+    """
     if isinstance(event, Content):
-        return b'{"content":%b}' % orjson.dumps(event.text)
+        return [b'{"content":%b}' % piece for piece in event.pieces]
     if isinstance(event, Reasoning):
-        return b'{"reasoning":%b}' % orjson.dumps(event.text)
+        return [b'{"reasoning":%b}' % piece for piece in event.pieces]
     if isinstance(event, Failed):
-        return error_event(profile, event.error)
-    return orjson.dumps(_document(event))
+        return [error_event(profile, event.error)]
+    return [orjson.dumps(_document(event))]
 
 
 def _document(event: TurnEvent) -> dict[str, object]:

@@ -23,6 +23,7 @@ from chuk.errors import (
 from chuk.web.envelope import Profile
 from chuk.web.routes import Auth, Route, RouteTable
 
+_NOT_A_WORD = re.compile("[^a-z0-9]+")
 _PARAMETER = re.compile(r"{(\w+)}")
 
 
@@ -79,7 +80,7 @@ def openapi_document(routes: RouteTable) -> dict[str, Any]:
 
 def _operation(path: str, route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": f"{route.method.lower()}{re.sub('[^a-z0-9]+', '_', path.lower()).rstrip('_')}",
+        "operationId": (route.method.lower() + _NOT_A_WORD.sub("_", path.lower())).rstrip("_"),
         "summary": route.summary,
         "tags": [route.tag],
         "responses": {**_success(route), **_failures(route)},

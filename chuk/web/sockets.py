@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import orjson
 from aiohttp import WSMsgType, web
 
-from chuk.chat.events import Done, Failed, TurnEvent
+from chuk.chat.events import Done, TurnEvent
 from chuk.errors import ChukError
 from chuk.web.connections import Connection
 from chuk.web.envelope import Profile, error_event
@@ -19,6 +19,7 @@ MessageId = str | int
 
 _MOST_WAITING = 262_144
 _FRAME_HEADER = 10
+_DONE = [b'{"done":true}']
 
 
 class Outbox:
@@ -99,16 +100,12 @@ class SocketSubscriber:
 
     async def deliver(self, first_number: int, events: Sequence[TurnEvent]) -> None:
         """See `chuk.chat.ports.Subscriber.deliver`."""
-        await self._outbox.put([self._frame(event) for event in events])
-
-    def _frame(self, event: TurnEvent) -> bytes:
-        if isinstance(event, Done):
-            payload = b'{"done":true}'
-        elif isinstance(event, Failed):
-            payload = error_event(self._profile, event.error)
-        else:
-            payload = event_json(event, self._profile)
-        return self._prefix + payload[1:] if self._prefix else payload
+        documents: list[bytes] = []
+        for event in events:
+            documents += _DONE if isinstance(event, Done) else event_json(event, self._profile)
+        if prefix := self._prefix:
+            documents = [prefix + document[1:] for document in documents]
+        await self._outbox.put(documents)
 
 
 def error_frame(profile: Profile, error: ChukError, message_id: MessageId | None = None) -> bytes:

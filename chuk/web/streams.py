@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
-from chuk.chat.events import Done, Failed, Started, TurnEvent
+from chuk.chat.events import Content, Done, Failed, Started, TurnEvent
 from chuk.errors import ChukError
 from chuk.web.connections import Connection
 from chuk.web.envelope import Profile
@@ -28,19 +28,20 @@ class SseSubscriber:
         *,
         profile: Profile,
         ping_interval: float,
-        stall_timeout: float,
     ) -> None:
         self.refusal: ChukError | None = None
         self.response = EventSourceResponse(
             allow_all_methods=True,
             sep="\n",
             ping_interval=ping_interval,
-            send_timeout=stall_timeout,
+            # The listening socket carries TCP_USER_TIMEOUT, and `Connections` cuts who stalls:
+            # nothing is left to set for each answer.
+            send_timeout=None,
         )
         self._request = request
         self._connection = connection
         self._profile = profile
-        self._frame = b""
+        self._frame = self._content = b""
 
     async def deliver(self, first_number: int, events: Sequence[TurnEvent]) -> None:
         """See `chuk.chat.ports.Subscriber.deliver`."""
@@ -52,23 +53,32 @@ class SseSubscriber:
                 return
             if isinstance(opening, Started):
                 self._frame = b"id: %b:%%d\ndata: %%b\n\n" % opening.stream_id.encode()
+                self._content = self._frame.replace(b"%b", b'{"content":%b}')
             await response.prepare(self._request)
-        frame, profile = self._frame, self._profile
         last = events[-1]
-        is_done = isinstance(last, Done)
-        frames = [
-            frame % (number, event_json(event, profile))
-            for number, event in enumerate(events[:-1] if is_done else events, first_number)
-        ]
-        if is_done:
-            frames.append(b"data: [DONE]\n\n")
-        data = b"".join(frames)
+        data = self._framed(first_number, events)
         self._connection.written += len(data)
         # Ready bytes: EventSourceResponse.send() would split and copy each event again.
-        if is_done or isinstance(last, Failed):
+        if isinstance(last, (Done, Failed)):
             await self._end(data)
         else:
             await response.write(data)
+
+    def _framed(self, number: int, events: Sequence[TurnEvent]) -> bytes:
+        """All events as one run of bytes."""
+        frames: list[bytes] = []
+        for event in events:
+            if isinstance(event, Content):
+                # Once a token: JSON and frame in one step.
+                frames += [self._content % piece for piece in enumerate(event.pieces, number)]
+                number += len(event.pieces)
+            elif isinstance(event, Done):
+                frames.append(b"data: [DONE]\n\n")
+            else:
+                for document in event_json(event, self._profile):
+                    frames.append(self._frame % (number, document))
+                    number += 1
+        return b"".join(frames)
 
     async def _end(self, data: bytes) -> None:
         """The last frames and the body's end in one write; then no more pings."""

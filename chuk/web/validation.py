@@ -26,7 +26,8 @@ def checked(schema: Schema, values: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidRequest(f"{name}: {why[0]}", fields=reasons) from None
 
 
-def typed(form: Form, *, numbers: frozenset[str], booleans: frozenset[str], json: frozenset[str]
+def typed(
+    form: Form, *, numbers: frozenset[str], booleans: frozenset[str], json: frozenset[str]
 ) -> dict[str, Any]:
     """Give a form's texts the types their fields have; what does not fit stays a text.
 

@@ -43,7 +43,6 @@ async def chat(request: web.Request) -> web.StreamResponse:
             connection,
             profile=request_profile(request),
             ping_interval=settings.chat.ping_interval,
-            stall_timeout=settings.chat.stall_timeout,
         )
         turn = services[TURNS].start(request[PRINCIPAL], command, subscriber)
         try:

@@ -167,9 +167,7 @@ class Model(Schema):
     supports_vision = fields.Bool(required=True)
     supports_reasoning = fields.Bool(required=True)
     context_length = fields.Int(required=True)
-    providers = fields.List(
-        fields.Nested(Provider), required=True, validate=validate.Length(min=1)
-    )
+    providers = fields.List(fields.Nested(Provider), required=True, validate=validate.Length(min=1))
 
 
 class ConfigQuery(Schema):

@@ -1,0 +1,65 @@
+"""Recognises the chunks of a stream that differ only in their piece of text.
+
+Within one stream nearly every chunk is the same JSON but for `delta.content`. Once such a chunk
+has been parsed in full, the bytes around its text are known to mean "this much content and
+nothing else", so the next chunk with the very same bytes around another text needs no parsing:
+its text is cut out as the JSON string it already is. Whatever differs is parsed.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from chuk.chat.sse_parser import EventStreamParser
+
+
+class CompletionTemplate:
+    """What surrounds the text in the chunks of one stream."""
+
+    __slots__ = ("_head", "_tail")
+
+    def __init__(self, head: bytes, tail: bytes) -> None:
+        self._head = head
+        self._tail = tail
+
+    @classmethod
+    def learn(cls, event: bytes, key: bytes, text: str) -> CompletionTemplate | None:
+        """Take the template from an event whose only news is `text`, under `key`.
+
+        None where the text cannot be found again without doubt, for one because upstream
+        escapes it differently from us.
+        """
+        literal = orjson.dumps(text)
+        for written in (b'"%b":%b' % (key, literal), b'"%b": %b' % (key, literal)):
+            if event.count(written) == 1:
+                end = event.index(written) + len(written)
+                return cls(event[: end - len(literal)], event[end:])
+        return None
+
+    def take(self, parser: EventStreamParser) -> list[bytes]:
+        """Take the texts of the next events that fit, as JSON strings; none where one is doubtful."""
+        literals, length = parser.run(self._head, self._tail)
+        if not _are_strings(literals):
+            return []
+        parser.skip(length)
+        return literals
+
+
+def _are_strings(literals: list[bytes]) -> bool:
+    """Whether each of these, quotes included, is one JSON string of valid Unicode."""
+    joined = b"".join(literals)
+    if b"\\" not in joined and joined.count(b'"') == 2 * len(literals):
+        try:
+            # JSON allows no raw control characters; what is printable has none.
+            if joined.decode("utf-8").isprintable():
+                return True
+        except UnicodeDecodeError:
+            return False
+    return _parse_all(literals)
+
+
+def _parse_all(literals: list[bytes]) -> bool:
+    try:
+        return all(isinstance(orjson.loads(literal), str) for literal in literals)
+    except orjson.JSONDecodeError:
+        return False
