@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import time
 from dataclasses import dataclass
 from types import TracebackType
@@ -90,7 +91,7 @@ class FakeSupabaseAuth:
         if algorithm == "ES256":
             private = ec.generate_private_key(ec.SECP256R1())
         else:
-            private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            private = _rsa_key()
         self.keys[key_id] = SigningKey(key_id, algorithm, private)
         if publish:
             self.published.append(key_id)
@@ -155,6 +156,12 @@ class FakeSupabaseAuth:
             entries = [self.keys[key_id].public_entry() for key_id in self.published]
             body = orjson.dumps({"keys": entries})
         return web.Response(body=body, status=self.status, content_type="application/json")
+
+
+@functools.cache
+def _rsa_key() -> rsa.RSAPrivateKey:
+    """One for all: they take long to make."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def handmade_token(header: dict[str, object], claims: dict[str, object], signature: bytes) -> str:
