@@ -60,9 +60,7 @@ async def test_the_schemes_case_does_not_matter(server: RunningServer, scheme: s
 
 
 @pytest.mark.parametrize("authorization", [None, ""])
-async def test_no_token_is_unauthorized(
-    server: RunningServer, authorization: str | None
-) -> None:
+async def test_no_token_is_unauthorized(server: RunningServer, authorization: str | None) -> None:
     status, error = await ask(server, authorization)
     assert (status, error["code"]) == (401, "UNAUTHORIZED")
 
@@ -148,9 +146,7 @@ def _hs256_with_the_public_key(project: FakeSupabaseAuth, key_id: str) -> str:
         lambda project: handmade_token({"alg": "none", "typ": "JWT"}, project.claims(), b""),
         lambda project: handmade_token({"alg": "NONE", "kid": "ec"}, project.claims(), b""),
         lambda project: handmade_token({"alg": "ES256"}, project.claims(), b"x" * 64),
-        lambda project: handmade_token(
-            {"alg": "ES256", "kid": "ec"}, project.claims(), b"\0" * 64
-        ),
+        lambda project: handmade_token({"alg": "ES256", "kid": "ec"}, project.claims(), b"\0" * 64),
         lambda project: handmade_token(
             {"alg": "ES256", "kid": ["ec"]}, project.claims(), b"x" * 64
         ),

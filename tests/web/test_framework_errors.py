@@ -159,10 +159,12 @@ async def test_a_huge_token_is_refused_with_an_answer_that_arrives(
 async def test_an_answer_to_bad_http_follows_the_servers_profile(
     start_server: StartServer,
 ) -> None:
-    async with start_server(CHUK_WIRE_PROFILE="bare") as server:
-        async with raw_connection(server.url) as connection:
-            await connection.send(b"this is not http\r\n\r\n")
-            answer = await connection.answer()
+    async with (
+        start_server(CHUK_WIRE_PROFILE="bare") as server,
+        raw_connection(server.url) as connection,
+    ):
+        await connection.send(b"this is not http\r\n\r\n")
+        answer = await connection.answer()
     raw_error(answer, Profile.BARE)
 
 
@@ -183,13 +185,13 @@ async def test_an_unforeseen_exception_tells_its_request_id_and_nothing_else(
     async def broken(_request: web.Request) -> web.Response:
         raise RuntimeError(_SECRET)
 
-    async with start_server(prepare=lambda app: app.router.add_get("/broken", broken)) as server:
-        async with server.client.get(
-            f"{server.url}/broken", headers={"X-Request-ID": "id-7"}
-        ) as answer:
-            body = await answer.read()
-            assert answer.status == 500
-            assert answer.headers["X-Request-ID"] == "id-7"
+    async with (
+        start_server(prepare=lambda app: app.router.add_get("/broken", broken)) as server,
+        server.client.get(f"{server.url}/broken", headers={"X-Request-ID": "id-7"}) as answer,
+    ):
+        body = await answer.read()
+        assert answer.status == 500
+        assert answer.headers["X-Request-ID"] == "id-7"
     error = error_of(json.loads(body), Profile.ENVELOPE)
     assert error["code"] == "INTERNAL_ERROR"
     assert error["details"] == {"request_id": "id-7"}
