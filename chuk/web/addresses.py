@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -21,31 +22,34 @@ class ClientAddresses:
         self._trusted = tuple(ipaddress.ip_network(text) for text in trusted_proxies)
 
     def of(self, request: web.BaseRequest) -> str:
-        """The rightmost address that is not one of our proxies; anything left of it is hearsay."""
-        address = request.remote or ""
-        if not self._trusted or not self._is_trusted(address):
-            return address
+        """The rightmost address that is not one of our proxies; anything left of it is hearsay.
+
+        Always in the same spelling: `2001:DB8:0::1` and `2001:db8::1` are one client, and so are
+        `::ffff:192.0.2.1` and `192.0.2.1`.
+        """
+        remote = request.remote or ""
+        address = _parsed(remote)
+        # No address: a peer on a Unix socket.
+        if address is None or not self._is_trusted(address):
+            return remote
         hops = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")
         for hop in reversed(hops):
-            candidate = hop.strip()
-            if not _is_address(candidate):
+            candidate = _parsed(hop.strip())
+            if candidate is None:
                 break
             address = candidate
             if not self._is_trusted(address):
                 break
-        return address
+        return str(address)
 
-    def _is_trusted(self, text: str) -> bool:
-        try:
-            address = ipaddress.ip_address(text)
-        except ValueError:
-            return False
+    def _is_trusted(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
 
 
-def _is_address(text: str) -> bool:
+def _parsed(text: str) -> Address | None:
     try:
-        ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text)
     except ValueError:
-        return False
-    return True
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address

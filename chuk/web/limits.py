@@ -57,11 +57,19 @@ class MemoryRateLimits:
 
     Args:
         per_minute: for each kind, how many requests a minute.
+        most_buckets: how many are kept; the oldest give way.
     """
 
-    def __init__(self, per_minute: Mapping[str, int], *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        per_minute: Mapping[str, int],
+        *,
+        clock: Clock = utc_now,
+        most_buckets: int = _MOST_BUCKETS,
+    ) -> None:
         self._per_minute = dict(per_minute)
         self._clock = clock
+        self._most_buckets = most_buckets
         self._buckets: dict[tuple[str, str], AsyncLimiter] = {}
 
     async def take(self, bucket: str, key: str) -> Decision:
@@ -97,7 +105,7 @@ class MemoryRateLimits:
         return len(self._buckets)
 
     def _new_bucket(self, bucket: str, key: str) -> AsyncLimiter:
-        if len(self._buckets) >= _MOST_BUCKETS:
+        if len(self._buckets) >= self._most_buckets:
             # A flood of addresses must not cost memory.
             del self._buckets[next(iter(self._buckets))]
         limiter = self._buckets[bucket, key] = AsyncLimiter(self._per_minute[bucket], WINDOW)
