@@ -210,7 +210,7 @@ class _RequestHandler(RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """aiohttp refuses an unknown `Expect` header with a text of its own, before any middleware."""
+        """aiohttp refuses an unknown `Expect` header with a text of its own."""
         if isinstance(resp, web.HTTPException) and resp.status >= HTTPStatus.BAD_REQUEST:
             resp = self.handle_error(request, resp.status, resp)
         return await super().finish_response(request, resp, start_time)
