@@ -65,8 +65,9 @@ def main(given: Sequence[str] | None = None) -> int:
         try:
             for name in arguments.only or _STAGES:
                 figures += _STAGES[name](plan, rig)
-        except (StartFailed, BadAnswer, Refused) as problem:
-            print(f"bench: {problem}", file=sys.stderr)
+        except (StartFailed, BadAnswer, Refused, OSError) as problem:
+            notes: list[str] = getattr(problem, "__notes__", [])
+            print("\n".join([f"bench: {problem}", *notes]), file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print("\nbench: stopped", file=sys.stderr)

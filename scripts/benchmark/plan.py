@@ -18,13 +18,16 @@ class Plan:
     many: Load = field(default=Load(streams=2000, tokens=80, tokens_per_second=10, ramp=3))
     # What FastAPI gets instead of both: at either of them it falls behind without end.
     gentle: Load = field(default=Load(streams=500, tokens=70, tokens_per_second=10, ramp=4))
-    open_streams: int = 1000
+    open_streams: int = 600
     idle_websockets: int = 2000
 
     @property
     def descriptors(self) -> int:
-        """Open files that the largest load needs in one process."""
-        return 2 * max(self.many.streams, self.open_streams, self.idle_websockets) + 500
+        """Open files that the largest load needs in one process.
+
+        The upstream has the most: a client's own connections beside those that all relays keep.
+        """
+        return 4 * max(self.many.streams, self.open_streams, self.idle_websockets) + 1000
 
 
 QUICK = Plan(
@@ -34,6 +37,6 @@ QUICK = Plan(
     fast=replace(Plan().fast, tokens=128),
     many=replace(Plan().many, tokens=60),
     gentle=replace(Plan().gentle, tokens=40),
-    open_streams=500,
+    open_streams=300,
     idle_websockets=1000,
 )

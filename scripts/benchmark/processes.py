@@ -103,6 +103,8 @@ class Pinned:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if error is not None and self._process.poll() is not None:
+            error.add_note(f"{self.name} had ended:\n{self._last_lines()}")
         self.stop()
 
     def _last_lines(self) -> str:
