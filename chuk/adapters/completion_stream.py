@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -25,6 +26,12 @@ from chuk.chat.sse_parser import EventStreamParser, EventTooLarge, data_of
 from chuk.chat.unicode_joiner import UnicodeJoiner
 from chuk.errors import ChukError, ProviderError
 from chuk.logs import logger
+
+_REASONS = ("stop", "length", "content_filter", "tool_calls", "error")
+_STATUS = re.compile(r"[1-9][0-9]{2}", re.ASCII)
+# Beyond these a number is no count and no price, and would not fit into JSON.
+_MOST_TOKENS = 1_000_000_000
+_HIGHEST_COST = Decimal(1_000_000)
 
 
 class CompletionStream:
@@ -58,10 +65,9 @@ class CompletionStream:
             while not self.has_ended and self.failure is None:
                 if self._template and (pieces := self._template.take(self._parser)):
                     self._append(Content, pieces, events)
-                elif (event := self._parser.next_event()) is not None:
-                    self._read_event(event, events)
-                else:
+                if (event := self._parser.next_event()) is None:
                     break
+                self._read_event(event, events)
         except EventTooLarge:
             self.failure = ProviderError()
         return events
@@ -84,7 +90,7 @@ class CompletionStream:
         try:
             chunk = self._decoded(payload)
             self._read(chunk, events)
-        except (ValueError, TypeError, AttributeError, LookupError) as error:
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
             logger("upstream").warning("malformed chunk", error=type(error).__name__)
             return
         self._learn(chunk, event)
@@ -99,7 +105,7 @@ class CompletionStream:
         says_more = choices[0].get("finish_reason") or any(
             value for name, value in delta.items() if name not in ("content", "role")
         )
-        if content and not says_more:
+        if isinstance(content, str) and content and not says_more:
             self._template = CompletionTemplate.learn(event, b"content", content)
 
     def _decoded(self, payload: bytes) -> dict[str, object]:
@@ -110,6 +116,8 @@ class CompletionStream:
             chunk = json.loads(payload.decode("utf-8", "replace"))
             if self._joiners is None:
                 self._joiners = {Content: UnicodeJoiner(), Reasoning: UnicodeJoiner()}
+                # From now on every piece goes through them, or a waiting half would be overtaken.
+                self._template = None
         if type(chunk) is not dict:
             raise TypeError
         return chunk
@@ -132,14 +140,14 @@ class CompletionStream:
             reason = choice.get("finish_reason")
             if reason:
                 self.has_finished = True
-                events.append(Finished(str(reason)))
+                events.append(Finished(reason if reason in _REASONS else "other"))
         if "usage" in chunk and isinstance(chunk["usage"], Mapping):
             events.append(_usage(chunk["usage"]))
         if chunk.get("error"):
             self._fail(chunk["error"])
 
     def _open(self, chunk: Mapping[str, object], events: list[UpstreamEvent]) -> None:
-        if chunk.get("error") and not chunk.get("choices"):
+        if chunk.get("error"):
             return
         self._is_open = True
         generation_id, provider = chunk.get("id"), chunk.get("provider")
@@ -153,8 +161,9 @@ class CompletionStream:
     def _say(
         self, kind: type[Content] | type[Reasoning], text: object, events: list[UpstreamEvent]
     ) -> None:
-        if type(text) is not str:
-            raise TypeError
+        if not isinstance(text, str):
+            logger("upstream").warning("piece is no text", kind=type(text).__name__)
+            return
         if self._joiners is not None:
             text = self._joiners[kind].push(text)
             if not text:
@@ -184,7 +193,7 @@ class CompletionStream:
     def _fail(self, error: object) -> None:
         described = error if isinstance(error, Mapping) else {}
         code = described.get("code")
-        status = int(str(code)) if str(code).isdecimal() else 500
+        status = int(str(code)) if _STATUS.fullmatch(str(code)) else 500
         self.failure = refusal(status, described, self._request)
 
 
@@ -200,7 +209,9 @@ def _usage(usage: Mapping[str, object]) -> UpstreamUsage:
 
 def _count(usage: Mapping[str, object], name: str) -> int:
     value = usage.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    return value if 0 < value <= _MOST_TOKENS else 0
 
 
 def _cost(value: object) -> Decimal | None:
@@ -211,4 +222,4 @@ def _cost(value: object) -> Decimal | None:
         cost = Decimal(str(value))
     except InvalidOperation:
         return None
-    return cost if cost.is_finite() and cost >= 0 else None
+    return cost if cost.is_finite() and 0 <= cost <= _HIGHEST_COST else None

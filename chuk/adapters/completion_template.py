@@ -33,32 +33,37 @@ class CompletionTemplate:
         for written in (b'"%b":%b' % (key, literal), b'"%b": %b' % (key, literal)):
             if event.count(written) == 1:
                 end = event.index(written) + len(written)
-                return cls(event[: end - len(literal)], event[end:])
+                # With the quotes, so that nothing but the inside of a string can fit between.
+                return cls(event[: end - len(literal) + 1], event[end - 1 :])
         return None
 
     def take(self, parser: EventStreamParser) -> list[bytes]:
-        """Take the texts of the next events that fit, as JSON strings; none where one is doubtful."""
-        literals, length = parser.run(self._head, self._tail)
-        if not _are_strings(literals):
+        """Take the texts of the next events that fit, as JSON strings; none if one is doubtful."""
+        insides, length = parser.run(self._head, self._tail)
+        # An empty one says nothing, and a client is told nothing of it.
+        if not insides or not all(insides):
+            return []
+        literals = [b'"%b"' % inside for inside in insides]
+        if not _are_plain(insides) and not _are_strings(literals):
             return []
         parser.skip(length)
         return literals
 
 
+def _are_plain(insides: list[bytes]) -> bool:
+    """Whether each of these is valid as it is between two quotes; that is quick to tell."""
+    joined = b"".join(insides)
+    if b'"' in joined or b"\\" in joined:
+        return False
+    try:
+        # JSON allows no raw control characters; what is printable has none.
+        return joined.decode("utf-8").isprintable()
+    except UnicodeDecodeError:
+        return False
+
+
 def _are_strings(literals: list[bytes]) -> bool:
     """Whether each of these, quotes included, is one JSON string of valid Unicode."""
-    joined = b"".join(literals)
-    if b"\\" not in joined and joined.count(b'"') == 2 * len(literals):
-        try:
-            # JSON allows no raw control characters; what is printable has none.
-            if joined.decode("utf-8").isprintable():
-                return True
-        except UnicodeDecodeError:
-            return False
-    return _parse_all(literals)
-
-
-def _parse_all(literals: list[bytes]) -> bool:
     try:
         return all(isinstance(orjson.loads(literal), str) for literal in literals)
     except orjson.JSONDecodeError:

@@ -36,15 +36,12 @@ class EventStreamParser:
         """Add what upstream sent."""
         if b"\r" in chunk or self._skip_line_feed:
             chunk = self._with_line_feeds_only(chunk)
-        rest = self._buffer[self._position :] if self._position else self._buffer
-        self._buffer = rest + chunk if rest else chunk
+        if self._position < len(self._buffer):
+            chunk = self._buffer[self._position :] + chunk
+        self._buffer = chunk
         self._position = 0
-        # The mark itself may arrive in pieces.
-        if self._at_start and not _BYTE_ORDER_MARK.startswith(self._buffer[:3]):
-            self._at_start = False
-        elif self._at_start and len(self._buffer) >= len(_BYTE_ORDER_MARK):
-            self._at_start = False
-            self._position = len(_BYTE_ORDER_MARK)
+        if self._at_start:
+            self._pass_mark()
 
     def next_event(self) -> bytes | None:
         """Return the raw lines of the next complete event (see `data_of`); None when there is none.
@@ -85,6 +82,14 @@ class EventStreamParser:
         """Consume the events that `run` looked at."""
         self._position += length
 
+    def _pass_mark(self) -> None:
+        """Pass over a byte order mark, which may arrive in pieces."""
+        if not _BYTE_ORDER_MARK.startswith(self._buffer[:3]):
+            self._at_start = False
+        elif len(self._buffer) >= len(_BYTE_ORDER_MARK):
+            self._at_start = False
+            self._position = len(_BYTE_ORDER_MARK)
+
     def _with_line_feeds_only(self, chunk: bytes) -> bytes:
         if self._skip_line_feed:
             if not chunk:
@@ -98,13 +103,13 @@ class EventStreamParser:
 
 
 def data_of(event: bytes) -> bytes | None:
-    """The data lines of one event, joined; None where it has none (comments, other fields)."""
+    """The data lines of one event, joined; None where they say nothing (comments, other fields)."""
     # Nearly every event is one line of data: no need to look at its lines.
     if event.startswith(b"data: ") and b"\n" not in event:
-        return event[6:]
+        return event[6:] or None
     lines = []
     for line in event.split(b"\n"):
         name, _, value = line.partition(b":")
         if name == b"data":
             lines.append(value.removeprefix(b" "))
-    return b"\n".join(lines) if lines else None
+    return b"\n".join(lines) or None
