@@ -1,0 +1,1 @@
+"""The life of a turn, without a transport and without an upstream."""
