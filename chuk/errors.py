@@ -115,9 +115,7 @@ class Unauthorized(ChukError):
     status = 401
     sentence = "Please sign in."
 
-    def __init__(
-        self, message: str | None = None, *, details: Details | None = None
-    ) -> None:
+    def __init__(self, message: str | None = None, *, details: Details | None = None) -> None:
         # RFC 9110 §15.5.2: a 401 names the scheme that would be accepted.
         super().__init__(message, details=details, headers={"WWW-Authenticate": "Bearer"})
 

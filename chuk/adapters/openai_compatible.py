@@ -105,7 +105,9 @@ class OpenAICompatible:
         except aiohttp.ClientConnectorError:
             raise self.unreachable from None
         except aiohttp.ClientError:
-            raise _broken(stream) from None
+            # What breaks off after the finish reason has lost nothing of the answer.
+            if not stream.has_finished:
+                raise _broken(stream) from None
         if stream.failure is not None:
             raise stream.failure
         if not stream.has_ended:
@@ -133,7 +135,7 @@ def _message(message: Message) -> dict[str, Any]:
 
 async def _refused(response: aiohttp.ClientResponse, request: CompletionRequest) -> ChukError:
     """Read an error answer, no further than an error needs."""
-    body = await response.content.read(_MAX_ERROR_BODY)
+    body = await _error_body(response)
     try:
         error = orjson.loads(body).get("error")
     except (orjson.JSONDecodeError, AttributeError):
@@ -145,6 +147,17 @@ async def _refused(response: aiohttp.ClientResponse, request: CompletionRequest)
         status = code if isinstance(code, int) else 500
     retry_after = retry_after_seconds(response.headers.get("Retry-After"))
     return refusal(status, described, request, retry_after=retry_after)
+
+
+async def _error_body(response: aiohttp.ClientResponse) -> bytes:
+    body = b""
+    try:
+        while len(body) < _MAX_ERROR_BODY and (chunk := await response.content.readany()):
+            body += chunk
+    except aiohttp.ClientError:
+        # The status has already said most of it.
+        return b""
+    return body
 
 
 async def _read_to_end(response: aiohttp.ClientResponse) -> None:

@@ -28,6 +28,7 @@ _CONTEXT = re.compile(
     r"context[_ ](length|size|window)|maximum context|too many (input )?tokens|prompt is too long",
     re.IGNORECASE,
 )
+_SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
 _NO_CAPACITY = frozenset({404, 429, 502, 503, 529})
 _TOO_SLOW = frozenset({408, 504, 522, 524})
 
@@ -71,7 +72,7 @@ def retry_after_seconds(header: str | None, now: datetime | None = None) -> int 
     """Read `Retry-After`: seconds or a date (RFC 9110 §10.2.3); None where it is neither."""
     if not header:
         return None
-    if header.strip().isdigit():
+    if _SECONDS.fullmatch(header.strip()):
         return min(int(header), 86_400)
     try:
         moment = parsedate_to_datetime(header)

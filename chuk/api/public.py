@@ -9,9 +9,8 @@ from aiohttp import web
 from marshmallow import Schema, fields, validate
 
 from chuk import __version__
-from chuk.api.ai.models import models
-from chuk.api.ai.schemas import Model
 from chuk.api.keys import HEALTH, OPENAPI
+from chuk.api.model_list import Model, models
 from chuk.errors import ServiceUnavailable
 from chuk.web.envelope import render_data
 from chuk.web.keys import CONNECTIONS

@@ -70,5 +70,6 @@ class Connections:
         """Cut who has stalled for too long; `now` is the event loop's time."""
         for connection in tuple(self._open):
             if connection.stalled_for(now) >= self._stall_timeout:
-                logger("connections").warning("stalled client cut", waiting=connection.written)
+                waiting = connection.transport.get_write_buffer_size()
+                logger("connections").warning("stalled client cut", waiting=waiting)
                 connection.transport.abort()

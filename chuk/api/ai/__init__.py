@@ -6,9 +6,9 @@ from aiohttp import web
 
 from chuk.api.ai.chat import chat
 from chuk.api.ai.config import config
-from chuk.api.ai.models import models
-from chuk.api.ai.schemas import ChatRequest, Config, ConfigQuery, Model
+from chuk.api.ai.schemas import ChatRequest, Config, ConfigQuery
 from chuk.api.ai.socket import chat_socket
+from chuk.api.model_list import Model, models
 from chuk.errors import (
     ContentFiltered,
     ContextTooLong,

@@ -8,6 +8,8 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
+from chuk.api.model_list import Model
+
 _ROLES = ("system", "user", "assistant")
 _MAX_HISTORY = 2_000
 _MAX_TAGS = 16
@@ -134,40 +136,6 @@ class ChatRequest(Schema):
     )
     images = fields.List(fields.Str(), load_default=list, allow_none=True)
     metadata = Tags(load_default=dict, allow_none=True)
-
-
-class Pricing(Schema):
-    """US dollars for each token, request or image."""
-
-    prompt = fields.Float(required=True)
-    completion = fields.Float(required=True)
-    request = fields.Float(required=True)
-    image = fields.Float(required=True, allow_none=True)
-
-
-class Provider(Schema):
-    """Who serves a model, without keeping anything of it."""
-
-    slug = fields.Str(required=True)
-    name = fields.Str(required=True)
-    icon_url = fields.Str(required=True, allow_none=True)
-    pricing = fields.Nested(Pricing, required=True)
-    context_length = fields.Int(required=True)
-    max_completion_tokens = fields.Int(required=True, allow_none=True)
-    is_moderated = fields.Bool(required=True)
-
-
-class Model(Schema):
-    """A model, with at least one provider."""
-
-    id = fields.Str(required=True)
-    name = fields.Str(required=True)
-    description = fields.Str(required=True)
-    icon_url = fields.Str(required=True, allow_none=True)
-    supports_vision = fields.Bool(required=True)
-    supports_reasoning = fields.Bool(required=True)
-    context_length = fields.Int(required=True)
-    providers = fields.List(fields.Nested(Provider), required=True, validate=validate.Length(min=1))
 
 
 class ConfigQuery(Schema):
