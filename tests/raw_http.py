@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,12 +40,10 @@ class RawConnection:
 
     async def send(self, data: bytes) -> None:
         """Write; a server that has stopped listening is no error here."""
-        try:
+        with suppress(ConnectionError):
             self._writer.write(data)
             async with asyncio.timeout(_PATIENCE):
                 await self._writer.drain()
-        except ConnectionError:
-            pass
 
     async def answer(self, *, has_body: bool = True) -> RawAnswer:
         """Read one response; an interim one (100) counts as one without a body."""
@@ -77,10 +75,8 @@ class RawConnection:
     async def close(self) -> None:
         """Close both halves."""
         self._writer.close()
-        try:
+        with suppress(ConnectionError):
             await self._writer.wait_closed()
-        except ConnectionError:
-            pass
 
     async def _body(self, headers: dict[str, list[str]]) -> bytes:
         if "content-length" in headers:
