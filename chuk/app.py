@@ -13,7 +13,7 @@ from chuk import __version__
 from chuk.accounts.issuer import ISSUER, EmbeddedIssuer, installation_secret
 from chuk.accounts.tokens import TokenRules, TokenVerifier
 from chuk.adapters.llama import LlamaServer
-from chuk.adapters.local_models import LocalModels, served_model
+from chuk.adapters.local_models import LocalModels, embedded_model, gguf_model, served_model
 from chuk.adapters.openai_compatible import Address, OpenAICompatible
 from chuk.adapters.openrouter import OpenRouter
 from chuk.adapters.openrouter_catalog import OpenRouterModels
@@ -266,7 +266,8 @@ def _models(settings: Settings, session: aiohttp.ClientSession) -> Models:
         context_length=local.context_length,
         threads=local.threads,
     )
-    embedded = LocalModels.embedded(path, local.context_length)
+    length = local.context_length
+    embedded = LocalModels(gguf_model(path, length) if path else embedded_model(length))
     using = f"embedded model {embedded.model.name}"
     return Models(using, embedded, OpenAICompatible(session, server.address), using, server=server)
 

@@ -28,6 +28,10 @@ _CONTEXT = re.compile(
     r"context[_ ](length|size|window)|maximum context|too many (input )?tokens|prompt is too long",
     re.IGNORECASE,
 )
+_LIMIT = re.compile(r"maximum context length (?:is|of) ([0-9]{1,9})\b", re.IGNORECASE)
+_ASKED = re.compile(
+    r"(?:requested(?: about)?|resulted in|request has) ([0-9]{1,9})\b", re.IGNORECASE
+)
 _SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
 _NO_CAPACITY = frozenset({404, 429, 502, 503, 529})
 _TOO_SLOW = frozenset({408, 504, 522, 524})
@@ -54,10 +58,11 @@ def refusal(
     named = f"{error.get('code')} {error.get('type')}"
     if "content_filter" in named or "content_policy" in named:
         return ContentFiltered()
-    if status in (400, 413, 422) and _CONTEXT.search(f"{named} {error.get('message')}"):
+    sentence = f"{named} {error.get('message')}"
+    if status in (400, 413, 422) and _CONTEXT.search(sentence):
         return ContextTooLong(
-            max_tokens=_count(error.get("n_ctx")),
-            requested_tokens=_count(error.get("n_prompt_tokens")),
+            max_tokens=_count(error.get("n_ctx")) or _number(_LIMIT, sentence),
+            requested_tokens=_count(error.get("n_prompt_tokens")) or _number(_ASKED, sentence),
             model=request.model_id,
         )
     if status in _NO_CAPACITY:
@@ -83,3 +88,8 @@ def retry_after_seconds(header: str | None, now: datetime | None = None) -> int 
 
 def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(pattern: re.Pattern[str], sentence: str) -> int | None:
+    found = pattern.search(sentence)
+    return int(found[1]) if found else None
