@@ -83,11 +83,23 @@ async def read_form(
 def parse_json_object(raw: bytes) -> dict[str, Any]:
     """Parse one JSON object, within bounds of depth and count.
 
+    Raises:
+        InvalidRequest: not JSON, not an object, too deep, NaN, or too many values.
+    """
+    document = parse_json(raw)
+    if not isinstance(document, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    return document
+
+
+def parse_json(raw: bytes) -> Any:
+    """Parse any JSON, within bounds of depth and count.
+
     Parsing holds the event loop, and a body of nothing but brackets makes objects many times its
     size: the structure is counted first, which costs a fraction of parsing it.
 
     Raises:
-        InvalidRequest: not JSON, not an object, too deep, NaN, or too many values.
+        InvalidRequest: not JSON, too deep, NaN, or too many values.
     """
     values = 0
     for start in range(0, len(raw), _SCAN_STEP):
@@ -96,12 +108,9 @@ def parse_json_object(raw: bytes) -> dict[str, Any]:
         if values > _MAX_JSON_VALUES:
             raise InvalidRequest("The JSON has too many values.")
     try:
-        document = orjson.loads(raw)
+        return orjson.loads(raw)
     except orjson.JSONDecodeError:
         raise InvalidRequest("The body is not valid JSON.") from None
-    if not isinstance(document, dict):
-        raise InvalidRequest("The body must be a JSON object.")
-    return document
 
 
 @asynccontextmanager
@@ -144,6 +153,8 @@ async def _multipart(request: web.Request, max_bytes: int, files: tuple[str, ...
         parts += 1
         if not isinstance(part, BodyPartReader) or part.name is None or parts > _MAX_FIELDS:
             raise InvalidRequest("The form is malformed.")
+        # Bytes that are not UTF-8 came as lone surrogates, which no answer could name.
+        part.name.encode()
         content = bytearray()
         while chunk := await part.read_chunk(_SCAN_STEP):
             left -= len(chunk)

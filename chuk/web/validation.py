@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-import orjson
 from marshmallow import Schema, ValidationError
 
 from chuk.errors import InvalidRequest
-from chuk.web.bodies import Form
+from chuk.web.bodies import Form, parse_json
 
 
 def checked(schema: Schema, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,9 +42,9 @@ def typed(
         values[name] = {"true": True, "1": True, "false": False, "0": False}.get(lowered, lowered)
     for name in json & values.keys():
         try:
-            values[name] = orjson.loads(values[name])
-        except orjson.JSONDecodeError:
-            raise InvalidRequest.field(name, "Is not valid JSON.") from None
+            values[name] = parse_json(values[name].encode())
+        except InvalidRequest:
+            raise InvalidRequest.field(name, "Is not JSON, or has too many values.") from None
     return values
 
 
