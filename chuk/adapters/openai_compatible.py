@@ -91,15 +91,13 @@ class OpenAICompatible:
                 if response.status != 200 or response.content_type == "application/json":
                     raise await _refused(response, request)
                 while chunk := await response.content.readany():
-                    events = stream.feed(chunk)
-                    yield events
-                    if stream.failure is not None:
-                        raise stream.failure
-                    if stream.has_ended:
-                        await _read_to_end(response)
-                        return
-                if events := stream.finish():
-                    yield events
+                    yield stream.feed(chunk)
+                    if stream.has_ended or stream.failure is not None:
+                        break
+                else:
+                    yield stream.finish()
+                if stream.has_ended:
+                    await _read_to_end(response)
         except (TimeoutError, aiohttp.ServerTimeoutError):
             raise ProviderTimeout from None
         except aiohttp.ClientConnectorError:
