@@ -53,6 +53,10 @@ def _serve(orders: dict[str, Any]) -> Any:
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
     params.verbosity = -1
+    # Small models fall into repeating themselves; a request may still ask for something else.
+    params.sampling.penalty_repeat = 1.1
+    params.sampling.penalty_last_n = 256
+    params.sampling.dry_multiplier = 0.8
     params.use_jinja = True
     if not _has_template(Path(orders["model"])):
         params.chat_template = _TEMPLATE.read_text("utf-8")

@@ -33,6 +33,8 @@ def embedded_model(context_length: int) -> Model:
         "A small base model that runs on this server; what you write never leaves it. Good for "
         "trying things out, not for facts. Its use is bound to the Gemma terms.",
         context_length,
+        # A base model seldom stops by itself when it is asked for something long.
+        max_completion_tokens=1024,
     )
 
 
@@ -51,7 +53,14 @@ def served_model(name: str, context_length: int) -> Model:
     return _model(f"local/{name}", name, "Runs on the operator's own model server.", context_length)
 
 
-def _model(model_id: str, name: str, description: str, context_length: int) -> Model:
+def _model(
+    model_id: str,
+    name: str,
+    description: str,
+    context_length: int,
+    *,
+    max_completion_tokens: int | None = None,
+) -> Model:
     return Model(
         id=model_id,
         name=name,
@@ -63,6 +72,7 @@ def _model(model_id: str, name: str, description: str, context_length: int) -> M
                 name="This server",
                 pricing=Pricing(),
                 context_length=context_length,
+                max_completion_tokens=max_completion_tokens,
             ),
         ),
     )
