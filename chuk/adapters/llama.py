@@ -25,7 +25,6 @@ _LONGEST_PAUSE = 30.0
 _HEALTHY_AFTER = 60.0
 _START_TIMEOUT = 120.0
 _STOP_TIMEOUT = 5.0
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "HOME", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
 
 
 class LlamaServer:
@@ -118,7 +117,8 @@ class LlamaServer:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             start_new_session=True,
-            env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+            # Nothing of our environment, which holds keys; only where the modules are.
+            env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         try:
             self._address = await self._announced(child, model, key)

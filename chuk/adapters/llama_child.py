@@ -34,7 +34,8 @@ def main() -> None:
     os.dup2(silence, 2)
     orders = json.loads(sys.stdin.readline())
     server = _serve(orders)
-    print(json.dumps({"address": server.listening_address}), file=report, flush=True)
+    report.write(json.dumps({"address": server.listening_address}) + "\n")
+    report.flush()
     sys.stdin.read()
     # Not a normal exit: llama.cpp's threads would be joined one by one, in mid-sentence.
     os._exit(0)
