@@ -6,6 +6,7 @@ https://platform.openai.com/docs/api-reference/chat-streaming
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ from chuk.errors import (
 
 _MAX_ERROR_BODY = 65_536
 _END_OF_BODY_WAIT = 0.25
+_LARGE_BODY = 262_144
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class OpenAICompatible:
         try:
             async with self._session.post(
                 f"{address.base_url}/chat/completions",
-                data=orjson.dumps(self.body(request)),
+                data=_payload(self.body(request)),
                 headers=_headers(address.api_key),
                 allow_redirects=False,
             ) as response:
@@ -113,6 +115,12 @@ class OpenAICompatible:
             if not stream.has_finished:
                 raise _broken(stream)
             yield [Ended()]
+
+
+def _payload(body: dict[str, Any]) -> bytes | io.BytesIO:
+    encoded = orjson.dumps(body)
+    # A large one goes out piece by piece, so that the event loop stays free.
+    return encoded if len(encoded) < _LARGE_BODY else io.BytesIO(encoded)
 
 
 def _headers(api_key: str) -> dict[str, str]:

@@ -80,6 +80,11 @@ class SseSubscriber:
                     number += 1
         return b"".join(frames)
 
+    def close(self) -> None:
+        """No more pings: a client that left would otherwise be pinged once more."""
+        if self.response.is_connected():
+            self.response.stop_streaming()
+
     async def _end(self, data: bytes) -> None:
         """The last frames and the body's end in one write; then no more pings."""
         self.response.stop_streaming()

@@ -49,6 +49,7 @@ async def chat(request: web.Request) -> web.StreamResponse:
             await turn.finished()
         finally:
             turn.leave(subscriber)
+            subscriber.close()
     if subscriber.refusal is not None:
         raise subscriber.refusal
     return subscriber.response
