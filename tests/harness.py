@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -63,9 +63,7 @@ class RunningServer:
         """An open chat socket, signed in by its header unless `headers` says otherwise."""
         options.setdefault("headers", self.bearer())
         query = options.pop("query", "")
-        async with self.client.ws_connect(
-            f"{self.url}/v1/ai/chat/ws{query}", **options
-        ) as socket:
+        async with self.client.ws_connect(f"{self.url}/v1/ai/chat/ws{query}", **options) as socket:
             yield socket
 
 
@@ -78,6 +76,36 @@ def sse_events(body: bytes) -> list[Any]:
                 data = line[6:]
                 events.append(data if data == "[DONE]" else json.loads(data))
     return events
+
+
+@asynccontextmanager
+async def live_sse(
+    server: RunningServer, **fields: Any
+) -> AsyncIterator[AsyncGenerator[Any, None]]:
+    """One turn over SSE whose events are read one by one, as they arrive."""
+    body = {"model_id": MODEL, "message": "Hello", **fields}
+    async with server.client.post(
+        f"{server.url}/v1/ai/chat", json=body, headers=server.bearer()
+    ) as response:
+        assert response.status == 200, await response.text()
+
+        async def events() -> AsyncGenerator[Any, None]:
+            async with asyncio.timeout(10):
+                rest = b""
+                while chunk := await response.content.readany():
+                    *blocks, rest = (rest + chunk).split(b"\n\n")
+                    for event in sse_events(b"\n\n".join(blocks)):
+                        yield event
+
+        async with aclosing(events()) as arriving:
+            yield arriving
+
+
+async def eventually(condition: Callable[[], bool], *, timeout: float = 5.0) -> None:
+    """Wait until a condition that nobody announces holds."""
+    async with asyncio.timeout(timeout):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
 
 
 def answer_text(events: list[Any]) -> str:

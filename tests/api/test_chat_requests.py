@@ -30,7 +30,7 @@ FIELDS = {
     "metadata": '{"screen": "chat"}',
     "some_new_field": "ignored",
 }
-TYPED = {
+TYPED: dict[str, Any] = {
     **FIELDS,
     "max_tokens": 512,
     "temperature": 0.25,
