@@ -44,12 +44,12 @@ TYPED: dict[str, Any] = {
 async def test_three_forms_say_the_same(
     server: RunningServer, openrouter: FakeOpenRouter, form: str
 ) -> None:
-    options: dict[str, Any] = {
+    forms: dict[str, dict[str, Any]] = {
         "json": {"json": TYPED},
         "urlencoded": {"data": FIELDS},
         "multipart": {"data": multipart(FIELDS)},
-    }[form]
-    status, events = await post(server, **options)
+    }
+    status, events = await post(server, **forms[form])
     assert status == 200 and events[-1] == "[DONE]"
     (record,) = openrouter.completions
     assert record.body["messages"] == [
