@@ -52,6 +52,7 @@ def main(given: Sequence[str] | None = None) -> int:
         print(f"bench: {problem}", file=sys.stderr)
         return 2
     os.sched_setaffinity(0, cores.load)
+    machine.take_precedence()
     gc.freeze()
     began = time.monotonic()
     figures: list[Figure] = []

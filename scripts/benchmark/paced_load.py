@@ -62,6 +62,7 @@ class Delivery:
         delays: from upstream's sending to the client's reading, while all streams were open.
         first_delays: the wait for the first token, less upstream's own part in it.
         cpu_seconds: the relay's processor time while all streams were open.
+        foreign_seconds: what others took of the relay's core in that time.
         steady_tokens, steady_ns: what arrived in that time, and how long it was.
     """
 
@@ -71,6 +72,7 @@ class Delivery:
     delays: array[int] = field(default_factory=lambda: array("q"))
     first_delays: array[int] = field(default_factory=lambda: array("q"))
     cpu_seconds: float = 0.0
+    foreign_seconds: float = 0.0
     steady_tokens: int = 0
     steady_ns: int = 0
 
@@ -79,6 +81,11 @@ class Delivery:
         """The share of all tokens that arrived, in percent; only whole streams make it 100."""
         share = 100 * self.tokens / (self.load.streams * self.load.tokens)
         return share if self.whole_streams == self.load.streams else min(share, 99.9)
+
+    @property
+    def disturbance(self) -> float:
+        """The share of the relay's core that other programs took, in percent."""
+        return 100 * self.foreign_seconds / (self.steady_ns / 1e9) if self.steady_ns else 0.0
 
     @property
     def pace(self) -> float:
@@ -176,7 +183,7 @@ class _Run:
             self._streams[sock.fileno()] = _Stream(sock, self._started + int(start * 1e9))
         self._waiting = list(self._streams.values())[::-1]
         self._steady = False
-        self._steady_cpu = 0.0
+        self._before = (0.0, 0.0)
         self._steady_since = 0
         self._last_begun = 0
 
@@ -190,7 +197,7 @@ class _Run:
             while self._waiting and self._waiting[-1].starts <= now:
                 self._ask(self._waiting.pop())
             if self._all_begun(now):
-                self._steady, self._steady_cpu = True, self._cpu_seconds()
+                self._steady, self._before = True, self._seconds()
                 self._steady_since = time.monotonic_ns()
             for descriptor, _ in self._poll.poll(0.001 if self._waiting else 0.1, 256):
                 self._read(self._streams[descriptor])
@@ -253,7 +260,12 @@ class _Run:
         if self._steady:
             self._steady = False
             self._delivery.steady_ns = time.monotonic_ns() - self._steady_since
-            self._delivery.cpu_seconds = self._cpu_seconds() - self._steady_cpu
+            own, foreign = self._seconds()
+            self._delivery.cpu_seconds = own - self._before[0]
+            self._delivery.foreign_seconds = foreign - self._before[1]
 
-    def _cpu_seconds(self) -> float:
-        return self._process.cpu_seconds() if self._process else 0.0
+    def _seconds(self) -> tuple[float, float]:
+        """What the relay, and what everything else, has taken of the relay's core."""
+        if self._process is None:
+            return 0.0, 0.0
+        return self._process.cpu_seconds(), self._process.foreign_seconds()

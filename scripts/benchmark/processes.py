@@ -42,6 +42,7 @@ class Pinned:
         home: Path | None = None,
     ) -> None:
         self.name = name
+        self.cores = tuple(cores)
         self.output = folder / f"{name}.log"
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
@@ -80,6 +81,10 @@ class Pinned:
     def cpu_seconds(self) -> float:
         """User and system time so far, of the program and its children."""
         return sum(_cpu_ticks(pid) for pid in self._members) / _TICKS_PER_SECOND
+
+    def foreign_seconds(self) -> float:
+        """What everything else on the machine has taken of these cores so far, steal included."""
+        return _busy_seconds(self.cores) - self.cpu_seconds()
 
     def memory_kib(self) -> int:
         """Proportional set size: shared pages count by their share."""
@@ -173,6 +178,16 @@ def _session_members(leader: int) -> list[int]:
 def _cpu_ticks(pid: int) -> int:
     user, system, waited_user, waited_system = _stat_fields(pid)[11:15]
     return int(user) + int(system) + int(waited_user) + int(waited_system)
+
+
+def _busy_seconds(cores: Sequence[int]) -> float:
+    busy = 0
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *ticks = line.split()
+        if name in {f"cpu{core}" for core in cores}:
+            user, nice, system, _idle, _waiting, irq, softirq, steal = map(int, ticks[:8])
+            busy += user + nice + system + irq + softirq + steal
+    return busy / _TICKS_PER_SECOND
 
 
 def _pss_kib(pid: int) -> int:

@@ -13,6 +13,8 @@ from benchmark.paced_load import Delivery, Load, percentile
 from benchmark.plan import Plan
 from benchmark.rig import Rig
 
+_QUICKEST = 0.05
+
 
 def bursts(plan: Plan, rig: Rig) -> list[Figure]:
     """Whole answers, as fast as they go."""
@@ -93,9 +95,12 @@ def _paced_figures(
         return {name: statistics.median(map(read, done)) for name, done in results.items()}
 
     def added(read: Callable[[Delivery], Sequence[int]], share: float) -> dict[str, float]:
-        """A percentile in ms, less the median without a relay; `direct` stays as it is."""
+        """A percentile in ms, less what even the quickest take without a relay.
+
+        `direct` stays as it is.
+        """
         values = median(many, lambda done: percentile(read(done), share))
-        floor = median(many, lambda done: percentile(read(done), 0.5))[DIRECT]
+        floor = median(many, lambda done: percentile(read(done), _QUICKEST))[DIRECT]
         return {name: value if name == DIRECT else value - floor for name, value in values.items()}
 
     def load_of(load: Load) -> str:
@@ -153,6 +158,12 @@ def _paced_figures(
             f"pace of what arrived, {at_many}",
             "%",
             median(many, lambda done: done.pace),
+        ),
+        Figure(
+            "disturbance",
+            f"relay's core taken by other programs, {at_many}",
+            "%",
+            {name: max(run.disturbance for run in done) for name, done in many.items()},
         ),
     ]
 
