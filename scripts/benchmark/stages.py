@@ -67,12 +67,11 @@ def paced(plan: Plan, rig: Rig) -> list[Figure]:
     fast: dict[str, list[Delivery]] = {}
     many: dict[str, list[Delivery]] = {}
     with rig.paced([BARE, CHUK, FASTAPI], "paced") as (port, targets):
+        rig.say("paced, without a relay")
+        many[DIRECT] = [paced_load.drive(contenders.direct(port), plan.many)]
         for number in range(plan.paced_rounds):
-            for load, results, asked in (
-                (plan.fast, fast, targets),
-                (plan.many, many, [contenders.direct(port), *targets]),
-            ):
-                for target in asked:
+            for load, results in ((plan.fast, fast), (plan.many, many)):
+                for target in targets:
                     own = plan.gentle if target.name == FASTAPI else load
                     if target.name == FASTAPI and results is fast:
                         continue
