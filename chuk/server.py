@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from uuid import uuid4
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
 from chuk.api.keys import CATALOG, HEALTH, TURNS
@@ -213,6 +213,9 @@ class _RequestHandler(RequestHandler):
         """aiohttp refuses an unknown `Expect` header with a text of its own."""
         if isinstance(resp, web.HTTPException) and resp.status >= HTTPStatus.BAD_REQUEST:
             resp = self.handle_error(request, resp.status, resp)
+        if hdrs.CONTENT_ENCODING in request.headers and not request.content.is_eof():
+            # Reading past the rest would unpack it, all at once: two seconds for a bomb.
+            self._lingering_time = 0.0
         return await super().finish_response(request, resp, start_time)
 
     def _profile(self) -> Profile:

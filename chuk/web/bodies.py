@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 import aiohttp
@@ -21,6 +21,8 @@ MULTIPART = "multipart/form-data"
 _MAX_FIELDS = 100
 _MAX_JSON_VALUES = 200_000
 _SCAN_STEP = 65_536
+# Boundaries and part headers, and a short preamble.
+_MAX_FORM_LINES = 2_000
 # How aiohttp and the standard library say that a body is malformed.
 _MALFORMED = (
     ValueError,
@@ -142,29 +144,68 @@ async def _whole(request: web.Request, max_bytes: int) -> bytes:
         if size > max_bytes:
             raise FileTooLarge(max_bytes)
         chunks.append(chunk)
+        if size > _SCAN_STEP:
+            # Unpacking a packed body waits for nothing: give way to others.
+            await asyncio.sleep(0)
     return b"".join(chunks)
+
+
+class _Counted:
+    """A body as a multipart reader reads it, with all that stands between the parts counted too.
+
+    aiohttp reads past a preamble line by line, without bounds and, where the body was packed,
+    without ever giving way to other requests.
+    """
+
+    def __init__(self, content: aiohttp.StreamReader, max_bytes: int) -> None:
+        self._content = content
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._lines = 0
+
+    async def read(self, n: int = -1) -> bytes:
+        data = self._count(await self._content.read(n))
+        if self._bytes > _SCAN_STEP:
+            await asyncio.sleep(0)
+        return data
+
+    async def readline(self, *, max_line_length: int | None = None) -> bytes:
+        self._lines += 1
+        if self._lines > _MAX_FORM_LINES:
+            raise InvalidRequest("The form is malformed.")
+        return self._count(await self._content.readline(max_line_length=max_line_length))
+
+    def unread_data(self, data: bytes) -> None:
+        self._bytes -= len(data)
+        self._content.unread_data(data)
+
+    def at_eof(self) -> bool:
+        return self._content.at_eof()
+
+    def _count(self, data: bytes) -> bytes:
+        self._bytes += len(data)
+        if self._bytes > self._max_bytes:
+            raise FileTooLarge(self._max_bytes)
+        return data
 
 
 async def _multipart(request: web.Request, max_bytes: int, files: tuple[str, ...]) -> Form:
     form = Form(is_typed=False)
-    left = max_bytes
+    content = cast(aiohttp.StreamReader, _Counted(request.content, max_bytes))
     parts = 0
-    async for part in await request.multipart():
+    async for part in aiohttp.MultipartReader(request.headers, content):
         parts += 1
         if not isinstance(part, BodyPartReader) or part.name is None or parts > _MAX_FIELDS:
             raise InvalidRequest("The form is malformed.")
         # Bytes that are not UTF-8 came as lone surrogates, which no answer could name.
         part.name.encode()
-        content = bytearray()
+        value = bytearray()
         while chunk := await part.read_chunk(_SCAN_STEP):
-            left -= len(chunk)
-            if left < 0:
-                raise FileTooLarge(max_bytes)
-            content += chunk
+            value += chunk
         if part.name in files:
-            form.files.setdefault(part.name, []).append(bytes(content))
+            form.files.setdefault(part.name, []).append(bytes(value))
         elif part.filename is None:
-            _put(form, part.name, content.decode("utf-8"))
+            _put(form, part.name, value.decode("utf-8"))
     return form
 
 
