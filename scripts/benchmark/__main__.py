@@ -18,7 +18,7 @@ from benchmark.figures import Figure
 from benchmark.memory import Refused
 from benchmark.paced_load import BadAnswer
 from benchmark.plan import QUICK, Plan
-from benchmark.processes import StartFailed
+from benchmark.processes import StartFailed, precedence
 from benchmark.rig import Rig
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -52,11 +52,10 @@ def main(given: Sequence[str] | None = None) -> int:
         print(f"bench: {problem}", file=sys.stderr)
         return 2
     os.sched_setaffinity(0, cores.load)
-    machine.take_precedence()
     gc.freeze()
     began = time.monotonic()
     figures: list[Figure] = []
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+    with precedence(), tempfile.TemporaryDirectory(prefix="bench-") as folder:
         rig = Rig(
             relays=arguments.relay or RELAYS,
             cores=cores,

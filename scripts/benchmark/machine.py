@@ -7,14 +7,12 @@ import platform
 import resource
 import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmark import canned_upstream
 
-_PRIORITY = -15
 _PACKAGES = ("aiohttp", "uvloop", "orjson", "fastapi", "uvicorn", "httpx", "sse-starlette")
 
 
@@ -48,12 +46,6 @@ def raise_descriptor_limit(wanted: int) -> None:
     if hard != resource.RLIM_INFINITY and hard < wanted:
         raise ValueError(f"{wanted} open files are needed, the limit is {hard} (ulimit -Hn)")
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def take_precedence() -> None:
-    """Put this process and its children before other programs, where the system allows it."""
-    with suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
 
 
 def describe(checkout: Path) -> dict[str, str]:
