@@ -33,7 +33,7 @@ from chuk.settings import Settings
 from chuk.web.addresses import ClientAddresses
 from chuk.web.connections import Connections
 from chuk.web.cors import allow_origins
-from chuk.web.keys import CONNECTIONS, RATE_LIMITS, SETTINGS, SOCKETS, VERIFIER
+from chuk.web.keys import ADDRESSES, CONNECTIONS, RATE_LIMITS, SETTINGS, SOCKETS, VERIFIER
 from chuk.web.limits import MemoryRateLimits
 from chuk.web.middlewares import (
     add_headers,
@@ -177,10 +177,10 @@ async def build_app(settings: Settings) -> web.Application:
 
     root[SETTINGS], root[VERIFIER], root[RATE_LIMITS] = settings, verifier, rate_limits
     root[CONNECTIONS], root[SOCKETS] = connections, sockets
+    addresses = root[ADDRESSES] = ClientAddresses(settings.server.trusted_proxies)
     root[CATALOG], root[TURNS], root[HEALTH] = catalog, turns, health
     root[OPENAPI] = openapi_document(routes)
     root[WIRING] = Wiring([tokens, Part("models", models.using, models.check)], ready, close)
-    addresses = ClientAddresses(settings.server.trusted_proxies)
     root.middlewares.extend(
         [
             identify,

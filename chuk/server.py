@@ -24,6 +24,7 @@ from chuk.web.envelope import Profile, profile_of, render_error
 from chuk.web.keys import SETTINGS
 
 _BACKLOG = 2048
+_MOST_UNSENT = 131_072
 _KEEP_ALIVE = 75.0
 _LINGER = 2.0
 _SHUTDOWN_TIMEOUT = 5.0
@@ -75,6 +76,10 @@ def listening_socket(settings: Settings) -> socket.socket:
         # empty all the while, because the kernel's takes megabytes: only the kernel can tell.
         patience = int(settings.chat.stall_timeout * 1000)
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        # Else the kernel takes 4 MB for a client that reads slowly, asks for no more until a
+        # third of that is gone, and the client looks stalled meanwhile.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT)
     try:
         listening.bind(address)
     except OSError as error:

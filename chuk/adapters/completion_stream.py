@@ -12,7 +12,6 @@ import orjson
 
 from chuk.adapters.completion_template import CompletionTemplate
 from chuk.adapters.refusals import refusal
-from chuk.chat.command import CompletionRequest
 from chuk.chat.events import (
     Content,
     Ended,
@@ -45,12 +44,12 @@ class CompletionStream:
         has_output: some content or reasoning was read.
     """
 
-    def __init__(self, request: CompletionRequest) -> None:
+    def __init__(self, model_id: str) -> None:
         self.failure: ChukError | None = None
         self.has_ended = False
         self.has_finished = False
         self.has_output = False
-        self._request = request
+        self._model_id = model_id
         self._parser = EventStreamParser()
         self._is_open = False
         self._template: CompletionTemplate | None = None
@@ -194,7 +193,7 @@ class CompletionStream:
         described = error if isinstance(error, Mapping) else {}
         code = described.get("code")
         status = int(str(code)) if _STATUS.fullmatch(str(code)) else 500
-        self.failure = refusal(status, described, self._request)
+        self.failure = refusal(status, described, self._model_id)
 
 
 def _usage(usage: Mapping[str, object]) -> UpstreamUsage:

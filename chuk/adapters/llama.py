@@ -40,8 +40,8 @@ class LlamaServer:
     def __init__(
         self, *, data_dir: Path, model_path: Path | None, context_length: int, threads: int
     ) -> None:
-        self._data_dir = data_dir
-        self._model_path = model_path
+        self._data_dir = data_dir.absolute()
+        self._model_path = None if model_path is None else model_path.absolute()
         self._context_length = context_length
         self._threads = threads
         self._address: Address | None = None
@@ -139,7 +139,7 @@ class LlamaServer:
         """Give the child its orders; the address it listens on, or None when it died instead."""
         assert child.stdin is not None and child.stdout is not None
         orders = {
-            "model": str(model.absolute()),
+            "model": str(model),
             "context_length": self._context_length,
             "threads": self._threads,
             # Never an argument or a variable: those can be read by others on the machine.

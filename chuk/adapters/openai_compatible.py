@@ -29,6 +29,8 @@ from chuk.errors import (
 
 _MAX_ERROR_BODY = 65_536
 _END_OF_BODY_WAIT = 0.25
+# Of an answer: each step of its way to the client holds this much, and a slow client holds it.
+_MOST_AT_ONCE = 65_536
 _LARGE_BODY = 262_144
 
 
@@ -82,18 +84,28 @@ class OpenAICompatible:
     ) -> AsyncGenerator[Sequence[UpstreamEvent], None]:
         """See `chuk.chat.ports.Upstream.complete`."""
         address = self._address()
-        stream = CompletionStream(request)
+        model_id = request.model_id
+        stream = CompletionStream(model_id)
+        payload = _payload(self.body(request))
+        # Pictures may make it megabytes; nothing of it is needed while the answer comes.
+        del request
         try:
             async with self._session.post(
                 f"{address.base_url}/chat/completions",
-                data=_payload(self.body(request)),
+                data=payload,
                 headers=_headers(address.api_key),
                 allow_redirects=False,
+                read_bufsize=_MOST_AT_ONCE,
             ) as response:
+                del payload
                 if response.status != 200 or response.content_type == "application/json":
-                    raise await _refused(response, request)
-                while chunk := await response.content.readany():
-                    yield stream.feed(chunk)
+                    raise await _refused(response, model_id)
+                while chunk := await response.content.read(_MOST_AT_ONCE):
+                    events = stream.feed(chunk)
+                    # A quiet stream must not keep what it has passed on.
+                    chunk = b""
+                    yield events
+                    events = []
                     if stream.has_ended or stream.failure is not None:
                         break
                 else:
@@ -139,7 +151,7 @@ def _message(message: Message) -> dict[str, Any]:
     return {"role": message.role, "content": parts}
 
 
-async def _refused(response: aiohttp.ClientResponse, request: CompletionRequest) -> ChukError:
+async def _refused(response: aiohttp.ClientResponse, model_id: str) -> ChukError:
     """Read an error answer, no further than an error needs."""
     body = await _error_body(response)
     try:
@@ -152,7 +164,7 @@ async def _refused(response: aiohttp.ClientResponse, request: CompletionRequest)
         code = described.get("code")
         status = code if isinstance(code, int) else 500
     retry_after = retry_after_seconds(response.headers.get("Retry-After"))
-    return refusal(status, described, request, retry_after=retry_after)
+    return refusal(status, described, model_id, retry_after=retry_after)
 
 
 async def _error_body(response: aiohttp.ClientResponse) -> bytes:

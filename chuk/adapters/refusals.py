@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
-from chuk.chat.command import CompletionRequest
 from chuk.clock import utc_now
 from chuk.errors import (
     ChukError,
@@ -33,14 +32,14 @@ _ASKED = re.compile(
     r"(?:requested(?: about)?|resulted in|request has) ([0-9]{1,9})\b", re.IGNORECASE
 )
 _SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
-_NO_CAPACITY = frozenset({404, 429, 502, 503, 529})
+_NO_CAPACITY = frozenset({404, 429, 503, 529})
 _TOO_SLOW = frozenset({408, 504, 522, 524})
 
 
 def refusal(
     status: int,
     error: Mapping[str, object],
-    request: CompletionRequest,
+    model_id: str,
     *,
     retry_after: int | None = None,
 ) -> ChukError:
@@ -63,7 +62,7 @@ def refusal(
         return ContextTooLong(
             max_tokens=_count(error.get("n_ctx")) or _number(_LIMIT, sentence),
             requested_tokens=_count(error.get("n_prompt_tokens")) or _number(_ASKED, sentence),
-            model=request.model_id,
+            model=model_id,
         )
     if status in _NO_CAPACITY:
         return ModelUnavailable(retry_after=retry_after)

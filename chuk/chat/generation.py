@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from uuid import UUID
 
+from chuk.chat.command import CompletionRequest
 from chuk.chat.events import (
     Content,
     Done,
@@ -62,6 +63,40 @@ class Patience:
 class Generation:
     """A running turn. `Turns` makes them; transports subscribe to them."""
 
+    __slots__ = (
+        "_allowed",
+        "_answer_bytes",
+        "_ending",
+        "_events_sent",
+        "_finish_reason",
+        "_first_token_at",
+        "_has_been_read",
+        "_has_begun",
+        "_has_told_all",
+        "_is_delivering",
+        "_is_over",
+        "_keep_alive",
+        "_last_event_at",
+        "_last_read_at",
+        "_model_id",
+        "_patience",
+        "_pieces",
+        "_prices",
+        "_prompt_tokens",
+        "_provider",
+        "_request",
+        "_started_at",
+        "_subscribers",
+        "_task",
+        "_upstream",
+        "_usage",
+        "_waiting_since",
+        "_when_over",
+        "generation_id",
+        "id",
+        "owner",
+    )
+
     def __init__(
         self,
         *,
@@ -74,7 +109,11 @@ class Generation:
         self.id = token_hex(16)
         self.owner = owner
         self.generation_id: str | None = None
-        self._resolution = resolution
+        self._model_id = resolution.model.id
+        self._allowed = resolution.model.providers if resolution.request.allow_fallbacks else ()
+        self._prompt_tokens = resolution.prompt_tokens
+        # Only until it is sent: pictures in it may be megabytes, and an answer takes minutes.
+        self._request: CompletionRequest | None = resolution.request
         self._upstream = upstream
         self._prices = prices
         self._patience = patience
@@ -82,7 +121,7 @@ class Generation:
         self._task: asyncio.Task[None] | None = None
         self._keep_alive: asyncio.Task[None] | None = None
         self._has_begun = False
-        self._has_told_all = asyncio.Event()
+        self._has_told_all = False
         self._when_over: list[Callable[[], object]] = []
         self._ending: ChukError | Done | None = None
         self._provider = resolution.provider
@@ -126,7 +165,11 @@ class Generation:
 
     async def finished(self) -> None:
         """Wait until the turn has told its end. Being cancelled here does not cancel the turn."""
-        await self._has_told_all.wait()
+        if not self._has_told_all:
+            told = asyncio.get_running_loop().create_future()
+            # The waiter may have been cancelled by then.
+            self.when_over(lambda: None if told.done() else told.set_result(None))
+            await told
 
     def when_over(self, callback: Callable[[], object]) -> None:
         """Call back as soon as the turn has told its end.
@@ -174,18 +217,27 @@ class Generation:
 
     async def _relay(self) -> None:
         """Pass upstream's events on, read by read."""
-        async with aclosing(self._upstream.complete(self._resolution.request)) as batches:
+        async with aclosing(self._upstream.complete(self._handed_over())) as batches:
             async for batch in batches:
-                events = self._taken(batch)
-                if events:
-                    await self._deliver(events)
-                if self._is_over:
-                    self._conclude()
-                self._waiting_since = asyncio.get_running_loop().time()
+                await self._pass_on(batch)
+                # Nothing that was passed on stays here while upstream is silent.
+                del batch
+
+    async def _pass_on(self, batch: Sequence[UpstreamEvent]) -> None:
+        if events := self._taken(batch):
+            await self._deliver(events)
+        if self._is_over:
+            self._conclude()
+        self._waiting_since = asyncio.get_running_loop().time()
+
+    def _handed_over(self) -> CompletionRequest:
+        request, self._request = self._request, None
+        assert request is not None
+        return request
 
     def _conclude(self) -> None:
         """Let those go who waited for the end."""
-        self._has_told_all.set()
+        self._has_told_all = True
         while self._when_over:
             self._when_over.pop()()
 
@@ -216,8 +268,7 @@ class Generation:
         self.generation_id = event.generation_id
         # With fallbacks allowed another provider may have answered; its price is the one to pay.
         # One name may stand for several endpoints: the one asked for comes first.
-        asked_first = (self._provider, *self._resolution.model.providers)
-        for provider in asked_first if self._resolution.request.allow_fallbacks else ():
+        for provider in (self._provider, *self._allowed):
             if provider.name == event.provider_name:
                 self._provider = provider
                 return
@@ -259,15 +310,13 @@ class Generation:
         return Done()
 
     def _meta(self) -> Meta:
-        return Meta(
-            model=self._resolution.model.id, provider=self._provider.slug, free_message=False
-        )
+        return Meta(model=self._model_id, provider=self._provider.slug, free_message=False)
 
     def _usage_event(self) -> Usage:
         usage = self._usage
         estimated = usage is None
         if usage is None:
-            prompt = self._resolution.prompt_tokens if self._has_been_read else 0
+            prompt = self._prompt_tokens if self._has_been_read else 0
             # A piece is nearly always one token; some upstreams send several in a piece.
             completion = max(self._pieces, text_tokens(self._answer_bytes))
             usage = UpstreamUsage(prompt, completion, prompt + completion)

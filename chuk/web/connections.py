@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import Self, cast
 
 from chuk.logs import logger
 
@@ -20,9 +18,19 @@ class Connection:
     """
 
     transport: asyncio.Transport
+    _others: set[Connection]
     written: int = 0
     _taken: int = -1
     _since: float = 0.0
+
+    # By hand: a generator would stay with each open connection.
+
+    def __enter__(self) -> Self:
+        self._others.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._others.discard(self)
 
     def stalled_for(self, now: float) -> float:
         """Seconds since the client last took anything while something waited for it."""
@@ -48,9 +56,8 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open)
 
-    @contextmanager
-    def open(self, transport: asyncio.BaseTransport | None) -> Iterator[Connection]:
-        """Count a connection for as long as the block runs.
+    def open(self, transport: asyncio.BaseTransport | None) -> Connection:
+        """Count a connection for as long as a `with` block over it runs.
 
         Raises:
             ConnectionResetError: the client is already gone.
@@ -58,13 +65,8 @@ class Connections:
         if transport is None:
             raise ConnectionResetError
         # uvloop's transports are none of asyncio's classes.
-        connection = Connection(cast(asyncio.Transport, transport))
-        connection._since = asyncio.get_running_loop().time()
-        self._open.add(connection)
-        try:
-            yield connection
-        finally:
-            self._open.discard(connection)
+        now = asyncio.get_running_loop().time()
+        return Connection(cast(asyncio.Transport, transport), self._open, _since=now)
 
     def tick(self, now: float) -> None:
         """Cut who has stalled for too long; `now` is the event loop's time."""

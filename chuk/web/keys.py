@@ -8,6 +8,7 @@ from chuk.accounts.principal import Principal
 from chuk.accounts.tokens import TokenVerifier
 from chuk.errors import Unauthorized
 from chuk.settings import Settings
+from chuk.web.addresses import ClientAddresses
 from chuk.web.connections import Connections
 from chuk.web.limits import Decision, RateLimits
 from chuk.web.open_sockets import OpenSockets
@@ -15,6 +16,7 @@ from chuk.web.open_sockets import OpenSockets
 SETTINGS = web.AppKey("settings", Settings)
 VERIFIER = web.AppKey("verifier", TokenVerifier)
 RATE_LIMITS = web.AppKey("rate_limits", RateLimits)
+ADDRESSES = web.AppKey("addresses", ClientAddresses)
 CONNECTIONS = web.AppKey("connections", Connections)
 SOCKETS = web.AppKey("sockets", OpenSockets)
 

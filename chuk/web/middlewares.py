@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from secrets import token_hex
 
 from aiohttp import hdrs, web
+from aiohttp_sse import EventSourceResponse
 
 from chuk.accounts.tokens import TokenVerifier
 from chuk.errors import (
@@ -86,7 +87,7 @@ async def render_errors(request: web.Request, handler: Next) -> web.StreamRespon
     if prepared is None:
         return render_error(profile, error)
     # The headers are out; aiohttp would write a second response into this one's body.
-    if prepared.content_type == "text/event-stream":
+    if isinstance(prepared, EventSourceResponse):
         await prepared.write(b"data: %b\n\n" % error_event(profile, error))
         await prepared.write_eof()
     return prepared

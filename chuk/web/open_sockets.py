@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 from aiohttp import WSCloseCode
@@ -29,14 +27,13 @@ class OpenSockets:
         self._idle_timeout = idle_timeout
         self._open: set[OpenSocket] = set()
 
-    @contextmanager
-    def open(self, socket: OpenSocket) -> Iterator[None]:
-        """Keep a socket listed for as long as the block runs."""
+    def add(self, socket: OpenSocket) -> None:
+        """List a socket."""
         self._open.add(socket)
-        try:
-            yield
-        finally:
-            self._open.discard(socket)
+
+    def discard(self, socket: OpenSocket) -> None:
+        """Take a socket off the list."""
+        self._open.discard(socket)
 
     def tick(self, now: float) -> None:
         """Close who has been idle for too long; `now` is the event loop's time."""

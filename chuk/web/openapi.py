@@ -17,6 +17,7 @@ from chuk.errors import (
     InvalidRequest,
     InvalidToken,
     RateLimited,
+    ServiceUnavailable,
     TokenExpired,
     Unauthorized,
 )
@@ -139,7 +140,7 @@ def _failures(route: Route) -> dict[str, Any]:
     """Every error this route can answer, its codes listed by status."""
     errors: list[type[ChukError]] = [InternalError, InvalidRequest, FileTooLarge, *route.errors]
     if route.auth is Auth.BEARER:
-        errors += [Unauthorized, TokenExpired, InvalidToken]
+        errors += [Unauthorized, TokenExpired, InvalidToken, ServiceUnavailable]
     if route.bucket is not None:
         errors.append(RateLimited)
     by_status: dict[str, list[str]] = {}

@@ -17,7 +17,7 @@ from chuk.web.events import event_json
 
 MessageId = str | int
 
-_MOST_WAITING = 262_144
+_MOST_WAITING = 65_536
 _FRAME_HEADER = 10
 _DONE = [b'{"done":true}']
 
@@ -39,7 +39,7 @@ class Outbox:
         self._room: asyncio.Event | None = None
 
     async def put(self, frames: Sequence[bytes]) -> None:
-        """Queue frames in order; waits while more than 256 KB wait already.
+        """Queue frames in order; waits while more than 64 KB wait already.
 
         Raises:
             ConnectionResetError: the socket is closed.

@@ -55,6 +55,8 @@ class SseSubscriber:
                 self._frame = b"id: %b:%%d\ndata: %%b\n\n" % opening.stream_id.encode()
                 self._content = self._frame.replace(b"%b", b'{"content":%b}')
             await response.prepare(self._request)
+            # They are sent; a kilobyte of them would stay with each open stream.
+            response.headers.clear()
         last = events[-1]
         data = self._framed(first_number, events)
         self._connection.written += len(data)

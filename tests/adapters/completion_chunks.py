@@ -38,7 +38,7 @@ def chunk(finish_reason: str | None = None, **delta: object) -> bytes:
 
 def read(*chunks: bytes) -> tuple[CompletionStream, list[UpstreamEvent]]:
     """The stream after these reads, and all its events."""
-    stream = CompletionStream(a_request())
+    stream = CompletionStream(a_request().model_id)
     events = [found for data in chunks for found in stream.feed(data)]
     return stream, [*events, *stream.finish()]
 

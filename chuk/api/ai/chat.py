@@ -6,6 +6,8 @@ from aiohttp import web
 
 from chuk.api.ai.commands import chat_command
 from chuk.api.keys import TURNS
+from chuk.chat.command import ChatCommand
+from chuk.settings import Settings
 from chuk.web.bodies import read_form
 from chuk.web.envelope import request_profile
 from chuk.web.keys import CONNECTIONS, PRINCIPAL, SETTINGS
@@ -26,6 +28,29 @@ async def chat(request: web.Request) -> web.StreamResponse:
     """
     services = request.config_dict
     settings = services[SETTINGS]
+    command = await _command(request, settings)
+    with services[CONNECTIONS].open(request.transport) as connection:
+        subscriber = SseSubscriber(
+            request,
+            connection,
+            profile=request_profile(request),
+            ping_interval=settings.chat.ping_interval,
+        )
+        turn = services[TURNS].start(request[PRINCIPAL], command, subscriber)
+        # Its pictures may be megabytes; they are not kept while the answer comes.
+        del command
+        try:
+            await turn.finished()
+        finally:
+            turn.leave(subscriber)
+            subscriber.close()
+    if subscriber.refusal is not None:
+        raise subscriber.refusal
+    return subscriber.response
+
+
+async def _command(request: web.Request, settings: Settings) -> ChatCommand:
+    """What the body asks for, in whichever form it came."""
     form = await read_form(
         request,
         max_bytes=settings.chat.message_max_bytes,
@@ -36,20 +61,4 @@ async def chat(request: web.Request) -> web.StreamResponse:
     uploads = [content for name in _IMAGE_PARTS for content in form.files.get(name, ())]
     if not form.is_typed:
         values.pop("images", None)
-    command = await chat_command(values, settings.chat, uploads)
-    with services[CONNECTIONS].open(request.transport) as connection:
-        subscriber = SseSubscriber(
-            request,
-            connection,
-            profile=request_profile(request),
-            ping_interval=settings.chat.ping_interval,
-        )
-        turn = services[TURNS].start(request[PRINCIPAL], command, subscriber)
-        try:
-            await turn.finished()
-        finally:
-            turn.leave(subscriber)
-            subscriber.close()
-    if subscriber.refusal is not None:
-        raise subscriber.refusal
-    return subscriber.response
+    return await chat_command(values, settings.chat, uploads)

@@ -14,9 +14,43 @@ _ROLES = ("system", "user", "assistant")
 _MAX_HISTORY = 2_000
 _MAX_TAGS = 16
 _MAX_TAG_LENGTH = 200
+# How the OpenAPI document shows what `History` reads.
+_HISTORY = {
+    "type": "array",
+    "maxItems": _MAX_HISTORY,
+    "items": {
+        "type": "object",
+        "required": ["role", "content"],
+        "properties": {
+            "role": {"type": "string", "enum": list(_ROLES)},
+            "content": {
+                "oneOf": [
+                    {"type": "string"},
+                    {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "required": ["type"],
+                            "properties": {
+                                "type": {"type": "string", "enum": ["text", "image_url"]},
+                                "text": {"type": "string"},
+                                "image_url": {
+                                    "type": "object",
+                                    "required": ["url"],
+                                    "properties": {"url": {"type": "string"}},
+                                },
+                            },
+                        },
+                    },
+                ]
+            },
+            "images": {"type": ["array", "null"], "items": {"type": "string"}},
+        },
+    },
+}
 
 
-class WholeNumber(fields.Field[int]):
+class WholeNumber(fields.Integer):
     """An integer, or a float without a fraction; never a boolean or a text."""
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> int:
@@ -27,7 +61,7 @@ class WholeNumber(fields.Field[int]):
         return int(value)
 
 
-class Number(fields.Field[float]):
+class Number(fields.Float):
     """A finite number; never a boolean or a text."""
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> float:
@@ -95,7 +129,7 @@ def _all_text(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-class Tags(fields.Field[dict[str, str]]):
+class Tags(fields.Dict):
     """Small, flat metadata; what is not small and flat is left out, as the contract says."""
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> dict[str, str]:
@@ -124,7 +158,7 @@ class ChatRequest(Schema):
     provider = fields.Str(allow_none=True, metadata={"description": "Display name; informative."})
     max_tokens = WholeNumber(load_default=4096, validate=validate.Range(min=1))
     temperature = Number(load_default=0.7, validate=validate.Range(min=0, max=2))
-    history = History(load_default=list, allow_none=True)
+    history = History(load_default=list, allow_none=True, metadata=_HISTORY)
     system_prompt = fields.Str(allow_none=True, load_default=None)
     reasoning_effort = fields.Str(
         allow_none=True,
@@ -134,7 +168,12 @@ class ChatRequest(Schema):
     allow_provider_fallbacks = fields.Bool(
         load_default=False, truthy={True}, falsy={False}, allow_none=True
     )
-    images = fields.List(fields.Str(), load_default=list, allow_none=True)
+    images = fields.List(
+        fields.Str(),
+        load_default=list,
+        allow_none=True,
+        metadata={"description": "Data URLs; as a multipart form: file parts."},
+    )
     metadata = Tags(load_default=dict, allow_none=True)
 
 

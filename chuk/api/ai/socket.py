@@ -8,10 +8,10 @@ from chuk.api.ai.socket_session import SocketSession
 from chuk.api.keys import TURNS
 from chuk.errors import Forbidden, InvalidRequest
 from chuk.logs import logger
-from chuk.web.addresses import ClientAddresses
 from chuk.web.cors import may_connect
 from chuk.web.envelope import request_profile
 from chuk.web.keys import (
+    ADDRESSES,
     AUTH_FAILURE,
     CONNECTIONS,
     PRINCIPAL,
@@ -24,6 +24,8 @@ from chuk.web.keys import (
 # A little above the largest message, so that one slightly over it gets an error event; aiohttp
 # closes with 1009 beyond this.
 _SLACK = 1_000_000
+# Written to the transport before its readiness is asked for.
+_MOST_UNSENT = 65_536
 
 
 async def chat_socket(request: web.Request) -> web.StreamResponse:
@@ -38,10 +40,13 @@ async def chat_socket(request: web.Request) -> web.StreamResponse:
         heartbeat=settings.chat.socket_ping_interval,
         max_msg_size=settings.chat.message_max_bytes + _SLACK,
         decode_text=False,
+        writer_limit=_MOST_UNSENT,
     )
     if not socket.can_prepare(request):
         raise InvalidRequest("This address speaks WebSocket only.")
     await socket.prepare(request)
+    # They are sent; a kilobyte of them would stay with each idle socket.
+    socket.headers.clear()
     with services[CONNECTIONS].open(request.transport) as connection:
         session = SocketSession(
             socket,
@@ -49,18 +54,19 @@ async def chat_socket(request: web.Request) -> web.StreamResponse:
             profile=request_profile(request),
             principal=request.get(PRINCIPAL),
             auth_failure=request.get(AUTH_FAILURE),
-            address=ClientAddresses(settings.server.trusted_proxies).of(request),
+            address=services[ADDRESSES].of(request),
             limits=settings.chat,
             turns=services[TURNS],
             verifier=services[VERIFIER],
             rate_limits=services[RATE_LIMITS],
         )
-        with services[SOCKETS].open(session):
-            try:
-                async for message in socket:
-                    await session.receive(message)
-            except ConnectionError:
-                logger("socket").info("client left")
-            finally:
-                session.leave()
+        services[SOCKETS].add(session)
+        try:
+            async for message in socket:
+                await session.receive(message)
+        except ConnectionError:
+            logger("socket").info("client left")
+        finally:
+            services[SOCKETS].discard(session)
+            session.leave()
     return socket

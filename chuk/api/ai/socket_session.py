@@ -47,6 +47,23 @@ class SocketSession:
         address: whose bucket failed authentication is counted in.
     """
 
+    __slots__ = (
+        "_address",
+        "_auth_failure",
+        "_closing",
+        "_last_active",
+        "_limits",
+        "_outbox",
+        "_principal",
+        "_profile",
+        "_rate_limits",
+        "_running",
+        "_socket",
+        "_strikes",
+        "_turns",
+        "_verifier",
+    )
+
     def __init__(
         self,
         socket: web.WebSocketResponse,
