@@ -17,7 +17,7 @@ from aiohttp import web
 
 from chuk.accounts.issuer import DEFAULT_USER
 from chuk.app import WIRING, build_app, embedded_issuer
-from chuk.server import make_runner
+from chuk.server import listening_socket, make_runner
 from chuk.settings import Settings, load
 from tests.fakes.openrouter import FakeOpenRouter
 
@@ -136,15 +136,15 @@ async def running_server(
         prepare: changes the application before it starts, to hang a route for one test on it.
         wait_until_ready: False where the test is about a server that never gets its models.
     """
-    settings = load({"CHUK_DATA_DIR": str(folder / "data"), **environ}, directory=folder)
+    own = {"CHUK_DATA_DIR": str(folder / "data"), "CHUK_PORT": "0"}
+    settings = load({**own, **environ}, directory=folder)
     app = await build_app(settings)
     if prepare is not None:
         prepare(app)
     runner = make_runner(app)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
+        await web.SockSite(runner, listening_socket(settings)).start()
         if wait_until_ready:
             async with asyncio.timeout(30):
                 await app[WIRING].ready()

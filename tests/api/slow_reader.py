@@ -1,0 +1,77 @@
+"""A client that reads only as much as it is told to, with small buffers of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from tests.harness import MODEL, RunningServer
+
+# A few of the loopback interface's packets: with less, the kernel sends in fits and starts.
+_KERNEL_BUFFER = 262_144
+
+
+class SlowReader:
+    """A plain socket that has sent one chat request, or upgraded to a WebSocket."""
+
+    def __init__(self, server: RunningServer, *, upgrade: bool = False) -> None:
+        self._server = server
+        self._upgrade = upgrade
+        self._socket = socket.socket()
+        self._socket.setblocking(False)
+        # Before connecting, or the kernel has already promised more.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _KERNEL_BUFFER)
+
+    async def __aenter__(self) -> Self:
+        parts = urlsplit(self._server.url)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(self._socket, (parts.hostname, parts.port))
+        body = json.dumps({"model_id": MODEL, "message": "Hello"}).encode()
+        lines = ["Host: test", *(f"{k}: {v}" for k, v in self._server.bearer().items())]
+        if self._upgrade:
+            lines += ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
+            lines += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+            head, payload = "GET /v1/ai/chat/ws", _masked_text(body)
+        else:
+            lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+            head, payload = "POST /v1/ai/chat", body
+        text = "\r\n".join([f"{head} HTTP/1.1", *lines, "", ""])
+        await loop.sock_sendall(self._socket, text.encode() + payload)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.leave()
+
+    async def read(self, size: int = 65_536) -> bytes:
+        """What there is, up to `size` bytes; empty at the end."""
+        async with asyncio.timeout(10):
+            return await asyncio.get_running_loop().sock_recv(self._socket, size)
+
+    async def rest(self) -> bytes:
+        """All that is left, up to the end of the connection."""
+        data = bytearray()
+        try:
+            while piece := await self.read():
+                data += piece
+        except ConnectionResetError:
+            pass
+        return bytes(data)
+
+    def leave(self) -> None:
+        """Close without a word."""
+        self._socket.close()
+
+
+def _masked_text(payload: bytes) -> bytes:
+    """One WebSocket text frame from a client, masked with zeros."""
+    assert len(payload) < 126
+    return bytes([0x81, 0x80 | len(payload)]) + b"\x00" * 4 + payload
