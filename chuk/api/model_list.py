@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import orjson
 from aiohttp import hdrs, web
+from aiohttp.helpers import ETAG_ANY
 from marshmallow import Schema, fields, validate
 
 from chuk.api.keys import CATALOG
@@ -54,12 +55,12 @@ async def models(request: web.Request) -> web.StreamResponse:
     """
     catalog = request.config_dict[CATALOG]
     body = catalog.json()
-    tag = f'W/"{catalog.version}-{request_profile(request)}"'
+    tag = f"{catalog.version}-{request_profile(request)}"
     headers: dict[str, str] = {
-        hdrs.ETAG: tag,
+        hdrs.ETAG: f'W/"{tag}"',
         hdrs.CACHE_CONTROL: f"max-age={_MAX_AGE}",
         hdrs.VARY: hdrs.ACCEPT,
     }
-    if tag in [known.strip() for known in request.headers.get(hdrs.IF_NONE_MATCH, "").split(",")]:
+    if any(known.value in (tag, ETAG_ANY) for known in request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
     return render_data(request, orjson.Fragment(body), headers=headers)

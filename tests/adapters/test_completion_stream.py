@@ -202,7 +202,7 @@ def test_an_unknown_finish_reason_is_an_end_but_not_repeated(reason: Any) -> Non
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        ({"code": 502, "message": "secret"}, ModelUnavailable),
+        ({"code": 502, "message": "secret"}, ProviderError),
         ({"code": "429", "message": "secret"}, ModelUnavailable),
         ({"code": 408, "message": "secret"}, ProviderTimeout),
         ({"code": "server_error", "message": "secret"}, ProviderError),

@@ -77,7 +77,7 @@ REFUSALS: dict[str, tuple[Reply, type[ChukError], dict[str, object]]] = {
     "429 wait": (reply(429, Retry_After="17"), ModelUnavailable, {"retry_after": 17}),
     "429 nonsense": (reply(429, Retry_After="9" * 5_000), ModelUnavailable, {}),
     "500": (reply(500), ProviderError, {}),
-    "502": (reply(502), ModelUnavailable, {}),
+    "502": (reply(502), ProviderError, {}),
     "503": (reply(503, Retry_After="3"), ModelUnavailable, {"retry_after": 3}),
     "504": (reply(504), ProviderTimeout, {}),
     "524": (reply(524), ProviderTimeout, {}),
