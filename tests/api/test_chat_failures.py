@@ -90,7 +90,7 @@ async def test_an_error_at_the_start_of_upstreams_stream_is_a_plain_error_too(
         (Reply(content=["a"], finish_reason=None, done=False, usage={}), "STREAM_INTERRUPTED"),
         (Reply(content=["a"], finish_reason="error"), "STREAM_INTERRUPTED"),
         (Reply(content=["a"], finish_reason="content_filter"), "CONTENT_FILTERED"),
-        (Reply(content=["a"], stream_error={"code": 502, "message": SECRET}), "MODEL_UNAVAILABLE"),
+        (Reply(content=["a"], stream_error={"code": 502, "message": SECRET}), "PROVIDER_ERROR"),
         (Reply(content=["a"], stream_error={"code": 504, "message": SECRET}), "PROVIDER_TIMEOUT"),
         (Reply(content=["a"], stream_error={"code": "oops", "message": SECRET}), "PROVIDER_ERROR"),
         (
