@@ -130,9 +130,18 @@ def _both_profiles(route: Route) -> dict[str, Any]:
         "required": ["data", "meta"],
         "properties": {"data": data, "meta": EnvelopeMeta},
     }
+    return _contents(wrapped, data)
+
+
+def _contents(envelope: Any, bare: Any) -> dict[str, Any]:
+    """Both shapes, by the exact content type of each.
+
+    Under the plain type either of them: many tools look no further than the semicolon.
+    """
     return {
-        Profile.ENVELOPE.content_type: {"schema": wrapped},
-        Profile.BARE.content_type: {"schema": data},
+        "application/json": {"schema": {"anyOf": [envelope, bare]}},
+        Profile.ENVELOPE.content_type: {"schema": envelope},
+        Profile.BARE.content_type: {"schema": bare},
     }
 
 
@@ -148,10 +157,7 @@ def _failures(route: Route) -> dict[str, Any]:
         codes = by_status.setdefault(str(error.status), [])
         if error.code not in codes:
             codes.append(error.code)
-    content = {
-        Profile.ENVELOPE.content_type: {"schema": ErrorEnvelope},
-        Profile.BARE.content_type: {"schema": BareError},
-    }
+    content = _contents(ErrorEnvelope, BareError)
     return {
         status: {"description": ", ".join(codes), "content": content}
         for status, codes in sorted(by_status.items())
