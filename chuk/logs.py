@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from typing import Any, cast
+import warnings
+from typing import Any, TextIO, cast
 
 import orjson
 import structlog
@@ -36,6 +37,8 @@ def configure(*, level: str, json: bool) -> None:
     )
     handler = _LibraryHandler()
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    # Else Python prints warnings as they are, with the header or the name that was at fault.
+    warnings.showwarning = _log_warning
 
 
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:
@@ -56,6 +59,18 @@ def frames(error: BaseException) -> list[str]:
     ]
 
 
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    where = f"{filename.rpartition('site-packages/')[2]}:{lineno}"
+    logger("library").warning("library", library="warnings", text=category.__name__, at=where)
+
+
 def _dumps(value: Any, **_: Any) -> str:
     return orjson.dumps(value, default=str).decode()
 
@@ -64,7 +79,9 @@ class _LibraryHandler(logging.Handler):
     """Lines of libraries, without arguments or exception texts, which may quote a request."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        facts: dict[str, object] = {"library": record.name, "text": str(record.msg)}
+        # asyncio writes the exception of a lost task into its text, from the second line on.
+        text = str(record.msg).partition("\n")[0]
+        facts: dict[str, object] = {"library": record.name, "text": text}
         if record.exc_info and record.exc_info[1]:
             facts["error"] = type(record.exc_info[1]).__name__
             facts["frames"] = frames(record.exc_info[1])
