@@ -22,6 +22,8 @@ from chuk.server import serve
 from chuk.settings import Settings, SettingsError, load
 from chuk.web.openapi import openapi_document
 
+_LONGEST_LIFETIME = 315_360_000
+
 Result = TypeVar("Result")
 Command = Callable[[argparse.Namespace, Settings], int]
 
@@ -37,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"chuk: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"chuk: {error.strerror or error}", file=sys.stderr)
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"chuk: {where}{error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -62,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--user", type=UUID, default=DEFAULT_USER, help="user id, a UUID")
     command.add_argument(
         "--ttl",
-        type=int,
+        type=_lifetime,
         default=int(DEFAULT_LIFETIME.total_seconds()),
         metavar="SECONDS",
         help="how long it is valid (default: a day)",
@@ -77,6 +80,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(command=_doctor)
     return parser
+
+
+def _lifetime(text: str) -> int:
+    seconds = int(text)
+    if abs(seconds) > _LONGEST_LIFETIME:
+        raise argparse.ArgumentTypeError(f"must be at most {_LONGEST_LIFETIME} (ten years)")
+    return seconds
 
 
 def _serve(options: argparse.Namespace, settings: Settings) -> int:
