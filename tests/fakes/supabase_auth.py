@@ -87,11 +87,8 @@ class FakeSupabaseAuth:
 
     def add_key(self, key_id: str, algorithm: str = "ES256", *, publish: bool = True) -> None:
         """Make a key; tokens can be signed with it at once, published or not."""
-        private: PrivateKey
-        if algorithm == "ES256":
-            private = ec.generate_private_key(ec.SECP256R1())
-        else:
-            private = _rsa_key()
+        is_ec = algorithm == "ES256"
+        private = ec.generate_private_key(ec.SECP256R1()) if is_ec else _rsa_key()
         self.keys[key_id] = SigningKey(key_id, algorithm, private)
         if publish:
             self.published.append(key_id)
