@@ -116,7 +116,7 @@ class Pinned:
 
     def _last_lines(self) -> str:
         lines = self.output.read_text(errors="replace").splitlines()
-        return "\n".join(lines[-20:]) or "(it printed nothing)"
+        return "\n".join(line[:160] for line in lines[-10:]) or "(it printed nothing)"
 
 
 def take_precedence(pid: int) -> None:
