@@ -127,9 +127,10 @@ class Done:
 
 def count_events(events: Iterable[TurnEvent]) -> int:
     """How many events these are to a client, who sees each piece as one."""
-    return sum(
-        len(event.pieces) if isinstance(event, (Content, Reasoning)) else 1 for event in events
-    )
+    count = 0
+    for event in events:
+        count += len(event.pieces) if isinstance(event, (Content, Reasoning)) else 1
+    return count
 
 
 TurnEvent = Started | Content | Reasoning | Usage | Meta | Speed | Failed | Done

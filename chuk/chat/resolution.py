@@ -12,12 +12,13 @@ from chuk.errors import ContextTooLong, InvalidRequest
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A command that can be served: by whom, and with which request."""
+    """A command that can be served: by whom, with which request, and how large it is."""
 
     model: Model
     provider: Provider
     request: CompletionRequest
     prompt_tokens: int
+    images: int
 
 
 def resolve(command: ChatCommand, model: Model) -> Resolution:
@@ -49,7 +50,13 @@ def resolve(command: ChatCommand, model: Model) -> Resolution:
         reasoning_effort=command.reasoning_effort if model.supports_reasoning else None,
         allow_fallbacks=command.allow_provider_fallbacks,
     )
-    return Resolution(model=model, provider=provider, request=request, prompt_tokens=likely)
+    return Resolution(
+        model=model,
+        provider=provider,
+        request=request,
+        prompt_tokens=likely,
+        images=sum(len(message.images) for message in messages),
+    )
 
 
 def _visible(messages: tuple[Message, ...], model: Model) -> tuple[Message, ...]:
