@@ -42,11 +42,12 @@ async def serve(settings: Settings, *, quickstart: bool = False) -> None:
         OSError: the address cannot be listened on, or the data folder cannot be written.
     """
     stop = _stop_on_signals()
-    app = await build_app(settings)
-    runner = make_runner(app)
+    # First, because it is the likeliest to fail, and nothing has to be ended then.
+    listening = listening_socket(settings)
+    runner = make_runner(await build_app(settings))
     await runner.setup()
+    app = runner.app
     try:
-        listening = listening_socket(settings)
         site = web.SockSite(runner, listening, backlog=_BACKLOG, ssl_context=_tls(settings))
         await site.start()
         address = _address(settings, runner)
