@@ -138,6 +138,10 @@ async def running_server(
     """
     own = {"CHUK_DATA_DIR": str(folder / "data"), "CHUK_PORT": "0"}
     settings = load({**own, **environ}, directory=folder)
+    unheard: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _loop, context: unheard.append(f"{context['message']}: {context.get('exception')!r}")
+    )
     app = await build_app(settings)
     if prepare is not None:
         prepare(app)
@@ -153,6 +157,8 @@ async def running_server(
             yield RunningServer(f"http://{host}:{port}", settings, app, runner, client)
     finally:
         await runner.cleanup()
+    # A task that failed and that nobody asked would only be a line in the log.
+    assert not unheard, unheard
 
 
 def openrouter_environ(fake: FakeOpenRouter) -> dict[str, str]:

@@ -9,16 +9,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.api.socket_client import STALLING, message
 from tests.conftest import StartServer
 from tests.fakes.openrouter import FakeOpenRouter, Reply
 from tests.harness import MODEL, RunningServer, answer_text, turn_events
-
-STALLING = Reply(content=["a", "b"], stall_after=1)
-
-
-def message(text: str = "Hello", **fields: Any) -> dict[str, Any]:
-    """One turn."""
-    return {"model_id": MODEL, "message": text, **fields}
 
 
 async def receive(socket: aiohttp.ClientWebSocketResponse) -> Any:
