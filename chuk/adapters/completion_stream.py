@@ -141,7 +141,10 @@ class CompletionStream:
                 self.has_finished = True
                 events.append(Finished(reason if reason in _REASONS else "other"))
         if "usage" in chunk and isinstance(chunk["usage"], Mapping):
-            events.append(_usage(chunk["usage"]))
+            usage = _usage(chunk["usage"])
+            # One that counts nothing says nothing: the turn then estimates.
+            if usage.total_tokens:
+                events.append(usage)
         if chunk.get("error"):
             self._fail(chunk["error"])
 

@@ -186,6 +186,12 @@ def test_a_count_that_is_none_counts_nothing(count: object) -> None:
     assert of_kind(events, UpstreamUsage) == [UpstreamUsage(0, 3, 3, None)]
 
 
+@pytest.mark.parametrize("usage", [{}, {"prompt_tokens": 0, "completion_tokens": 0}, None, "x"])
+def test_a_usage_that_counts_nothing_is_none(usage: object) -> None:
+    _, events = read(chunk(content="a"), event({"choices": [], "usage": usage}))
+    assert of_kind(events, UpstreamUsage) == []
+
+
 @pytest.mark.parametrize("reason", ["stop", "length", "content_filter", "tool_calls", "error"])
 def test_a_finish_reason_is_passed_on(reason: str) -> None:
     _, events = read(chunk(reason, content="a"))
