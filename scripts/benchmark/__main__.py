@@ -18,7 +18,7 @@ from benchmark.figures import Figure
 from benchmark.memory import Refused
 from benchmark.paced_load import BadAnswer
 from benchmark.plan import QUICK, Plan
-from benchmark.processes import StartFailed, precedence
+from benchmark.processes import StartFailed, alone, precedence
 from benchmark.rig import Rig
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -53,9 +53,13 @@ def main(given: Sequence[str] | None = None) -> int:
         return 2
     os.sched_setaffinity(0, cores.load)
     gc.freeze()
-    began = time.monotonic()
     figures: list[Figure] = []
-    with precedence(), tempfile.TemporaryDirectory(prefix="bench-") as folder:
+    with (
+        alone(print),
+        precedence(),
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+    ):
+        began = time.monotonic()
         rig = Rig(
             relays=arguments.relay or RELAYS,
             cores=cores,
