@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -56,6 +57,11 @@ class SlowReader:
         async with asyncio.timeout(10):
             return await asyncio.get_running_loop().sock_recv(self._socket, size)
 
+    async def say(self, document: object) -> None:
+        """Send one message over the WebSocket."""
+        frame = _masked_text(json.dumps(document).encode())
+        await asyncio.get_running_loop().sock_sendall(self._socket, frame)
+
     async def rest(self) -> bytes:
         """All that is left, up to the end of the connection."""
         data = bytearray()
@@ -69,6 +75,19 @@ class SlowReader:
     def leave(self) -> None:
         """Close without a word."""
         self._socket.close()
+
+
+def text_frames(data: bytes) -> Iterator[str]:
+    """The text frames in what a server sent after its upgrade; anything else is a failure."""
+    at = data.index(b"\r\n\r\n") + 4
+    while at < len(data):
+        assert data[at] == 0x81, f"not one whole text frame: {data[at]:x}"
+        length, at = data[at + 1], at + 2
+        if length >= 126:
+            size = 2 if length == 126 else 8
+            length, at = int.from_bytes(data[at : at + size]), at + size
+        yield data[at : at + length].decode("utf-8")
+        at += length
 
 
 def _masked_text(payload: bytes) -> bytes:

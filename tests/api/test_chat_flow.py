@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import tracemalloc
 from collections.abc import Iterator
+from itertools import islice
 
 import pytest
 
-from tests.api.slow_reader import SlowReader
+from tests.api.slow_reader import SlowReader, text_frames
 from tests.conftest import StartServer
 from tests.fakes.openrouter import FakeOpenRouter, Reply
 from tests.harness import RunningServer, answer_text, eventually, live_sse
@@ -121,3 +123,21 @@ async def test_a_client_that_reads_slowly_is_not_cut(
         (record,) = openrouter.completions
         assert record.outcome == "open"
         assert record.pieces_sent < _PIECES / 2
+
+
+async def test_a_cancel_reaches_a_turn_whose_client_reads_slowly_and_the_order_holds(
+    server: RunningServer, openrouter: FakeOpenRouter
+) -> None:
+    openrouter.script(Reply(content=long_answer()))
+    async with SlowReader(server, upgrade=True) as client:
+        await eventually(HeldBack(openrouter), timeout=20)
+        await client.say({"type": "cancel"})
+        await openrouter.wait_for_disconnect()
+        received = b""
+        while not received.endswith(b'{"done":true}'):
+            received += await client.read()
+    stream, meta, *pieces, usage, tps, done = map(json.loads, text_frames(received))
+    assert "stream" in stream and "meta" in meta
+    assert [piece["content"] for piece in pieces] == list(islice(long_answer(), len(pieces)))
+    assert usage["usage"]["finish_reason"] == "cancelled"
+    assert "tps" in tps and done == {"done": True}
