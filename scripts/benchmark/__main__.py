@@ -53,7 +53,24 @@ def main(given: Sequence[str] | None = None) -> int:
         return 2
     os.sched_setaffinity(0, cores.load)
     gc.freeze()
-    figures: list[Figure] = []
+    try:
+        figures = _measured(plan, cores, arguments.only or list(_STAGES), arguments.relay or RELAYS)
+    except (StartFailed, BadAnswer, Refused, OSError) as problem:
+        notes: list[str] = getattr(problem, "__notes__", [])
+        print("\n".join([f"bench: {problem}", *notes]), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nbench: stopped", file=sys.stderr)
+        return 130
+    _keep(arguments.out, figures, plan)
+    missed = [figure for figure in figures if figure.met is False]
+    return 1 if arguments.check and missed else 0
+
+
+def _measured(
+    plan: Plan, cores: machine.Cores, chosen: Sequence[str], relays: Sequence[str]
+) -> list[Figure]:
+    """The figures of these stages, in the order given."""
     with (
         alone(print),
         precedence(),
@@ -61,24 +78,12 @@ def main(given: Sequence[str] | None = None) -> int:
     ):
         began = time.monotonic()
         rig = Rig(
-            relays=arguments.relay or RELAYS,
+            relays=relays,
             cores=cores,
             folder=Path(folder),
             say=lambda text: print(f"{time.monotonic() - began:6.1f} s  {text}", flush=True),
         )
-        try:
-            for name in arguments.only or _STAGES:
-                figures += _STAGES[name](plan, rig)
-        except (StartFailed, BadAnswer, Refused, OSError) as problem:
-            notes: list[str] = getattr(problem, "__notes__", [])
-            print("\n".join([f"bench: {problem}", *notes]), file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            print("\nbench: stopped", file=sys.stderr)
-            return 130
-    _keep(arguments.out, figures, plan)
-    missed = [figure for figure in figures if figure.met is False]
-    return 1 if arguments.check and missed else 0
+        return [figure for name in chosen for figure in _STAGES[name](plan, rig)]
 
 
 def _keep(out: Path, figures: Sequence[Figure], plan: Plan) -> None:
