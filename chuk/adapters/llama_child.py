@@ -45,8 +45,8 @@ def main() -> None:
         except ImportError:
             answer = {"problem": "llama.cpp is not installed: pip install 'chuk[local]'"}
         # An empty or unreadable file fails before llama.cpp sees it.
-        except (RuntimeError, OSError, ValueError):
-            answer = {"problem": f"llama.cpp cannot load the model: {_reason(log)}"}
+        except (RuntimeError, OSError, ValueError) as error:
+            answer = {"problem": f"llama.cpp cannot load the model: {_reason(log) or error}"}
     # From here on llama.cpp may print what people write, so nothing of it goes anywhere.
     silence = os.open(os.devnull, os.O_WRONLY)
     _print_to(silence)
@@ -115,11 +115,11 @@ def _print_to(descriptor: int) -> None:
 
 
 def _reason(log: BinaryIO) -> str:
-    """What llama.cpp said of why it cannot load, without its time stamps."""
+    """What llama.cpp said of why it cannot load, without its time stamps; empty if nothing."""
     log.seek(0)
     text = log.read().decode("utf-8", "replace")
     said = re.search(r"error loading model: (.+)", text) or re.search(r" E (.+)", text)
-    return said[1].strip() if said else "no reason given"
+    return said[1].strip() if said else ""
 
 
 def _has_template(model: Path) -> bool:
