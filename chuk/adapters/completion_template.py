@@ -41,30 +41,29 @@ class CompletionTemplate:
         """Take the texts of the next events that fit, as JSON strings; none if one is doubtful."""
         insides, length = parser.run(self._head, self._tail)
         # An empty one says nothing, and a client is told nothing of it.
-        if not insides or not all(insides):
-            return []
-        literals = [b'"%b"' % inside for inside in insides]
-        if not _are_plain(insides) and not _are_strings(literals):
+        if not insides or b"" in insides or not _are_strings(insides):
             return []
         parser.skip(length)
-        return literals
+        return [b'"%b"' % inside for inside in insides]
 
 
-def _are_plain(insides: list[bytes]) -> bool:
-    """Whether each of these is valid as it is between two quotes; that is quick to tell."""
+def _are_strings(insides: list[bytes]) -> bool:
+    """Whether each of these, put between quotes, is one JSON string of valid Unicode."""
     joined = b"".join(insides)
-    if b'"' in joined or b"\\" in joined:
-        return False
     try:
         # JSON allows no raw control characters; what is printable has none.
-        return joined.decode("utf-8").isprintable()
+        is_printable = joined.decode("utf-8").isprintable()
     except UnicodeDecodeError:
         return False
+    if not is_printable:
+        return _parse(insides)
+    if b"\\" in joined or b'"' in joined:
+        return _parse([inside for inside in insides if b"\\" in inside or b'"' in inside])
+    return True
 
 
-def _are_strings(literals: list[bytes]) -> bool:
-    """Whether each of these, quotes included, is one JSON string of valid Unicode."""
+def _parse(insides: list[bytes]) -> bool:
     try:
-        return all(isinstance(orjson.loads(literal), str) for literal in literals)
+        return all(isinstance(orjson.loads(b'"%b"' % inside), str) for inside in insides)
     except orjson.JSONDecodeError:
         return False
