@@ -17,7 +17,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from chuk.api.keys import CATALOG, HEALTH, TURNS
 from chuk.app import WIRING, build_app, embedded_issuer
-from chuk.errors import ChukError, InternalError, InvalidRequest
+from chuk.errors import ChukError, InternalError, InvalidRequest, ModelUnavailable
 from chuk.logs import logger
 from chuk.settings import Settings
 from chuk.web.envelope import Profile, profile_of, render_error
@@ -171,7 +171,11 @@ async def _print_quickstart(
     if not wanted or issuer is None:
         return
     print("Loading the model …", file=sys.stderr, flush=True)
-    await app[WIRING].ready()
+    try:
+        await app[WIRING].ready()
+    except ModelUnavailable as error:
+        print(f"No model to try: {error.message}", file=sys.stderr, flush=True)
+        return
     model = app[CATALOG].models[0].id
     token = issuer.token()
     body = f'{{"model_id":"{model}","message":"What is the capital of France?"}}'
