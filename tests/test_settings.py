@@ -64,7 +64,8 @@ def test_white_space_around_a_variable_does_not_count(tmp_path: Path) -> None:
 
 def test_a_dotenv_value_is_taken_as_it_is_written(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("SUPABASE_JWT_SECRET='a${HOME}b'\n", "utf-8")
-    assert load({}, directory=tmp_path).supabase.jwt_secret == "a${HOME}b"
+    environ = {"SUPABASE_URL": "https://project.example"}
+    assert load(environ, directory=tmp_path).supabase.jwt_secret == "a${HOME}b"
 
 
 def test_another_file_can_be_named(tmp_path: Path) -> None:
@@ -144,6 +145,7 @@ def test_a_file_that_is_not_text_is_an_error(tmp_path: Path, name: str) -> None:
         ("CHUK_TRUSTED_PROXIES", "127.0.0.1,proxy", "not an address or a network"),
         ("LOCAL_MODEL_PATH", "missing.gguf", "there is no file 'missing.gguf'"),
         ("LOCAL_MODEL_URL", "http://127.0.0.1:1/v1", "needs LOCAL_MODEL_NAME"),
+        ("SUPABASE_JWT_SECRET", "s" * 32, "needs SUPABASE_URL"),
         ("CHUK_TLS_CERT", "cert.pem", "needs CHUK_TLS_KEY"),
         ("CHUK_TLS_KEY", "key.pem", "needs CHUK_TLS_CERT"),
     ],
@@ -212,7 +214,8 @@ def test_only_one_local_model_can_be_named(tmp_path: Path) -> None:
 def test_a_secret_shows_neither_in_the_settings_nor_in_an_error(
     tmp_path: Path, secret: Setting
 ) -> None:
-    assert "hush" not in repr(load({secret.env: "hush"}, directory=tmp_path))
+    environ = {"SUPABASE_URL": "https://project.example", secret.env: "hush"}
+    assert "hush" not in repr(load(environ, directory=tmp_path))
     write_file(tmp_path, f'[{secret.section}]\n{secret.name} = ["hush"]')
     error = refused(tmp_path)
     assert "hush" not in str(error)

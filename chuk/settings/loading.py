@@ -189,3 +189,6 @@ def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:
         raise refuse("LOCAL_MODEL_URL", "cannot be set together with LOCAL_MODEL_PATH")
     if local.url and not local.name:
         raise refuse("LOCAL_MODEL_URL", "needs LOCAL_MODEL_NAME, the model's name there")
+    if settings.supabase.jwt_secret and not settings.supabase.url:
+        # The issuer that a token must name is made of the project's address.
+        raise refuse("SUPABASE_JWT_SECRET", "needs SUPABASE_URL, which is not set")
