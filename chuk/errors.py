@@ -3,12 +3,14 @@
     ChukError
     ├── InvalidRequest 400 ─┬─ ContextTooLong, ContentFiltered
     ├── Unauthorized 401 ───┴─ TokenExpired, InvalidToken
+    ├── InsufficientCredits, BillingError 402
     ├── Forbidden 403
-    ├── NotFound 404 ───────── ModelNotFound
+    ├── NotFound 404 ───────── ModelNotFound, NoSubscription
     ├── MethodNotAllowed 405
+    ├── AlreadySubscribed 409
     ├── FileTooLarge 413
     ├── UnsupportedFormat 415
-    ├── RateLimited 429
+    ├── RateLimited, QuotaExceeded 429
     ├── InternalError 500 ──── StreamInterrupted (inside a stream only)
     ├── ProviderError 502
     ├── ServiceUnavailable 503 ┬ ModelUnavailable, FeatureDisabled
@@ -139,6 +141,28 @@ class InvalidToken(Unauthorized):
     sentence = "The access token is not valid. Please sign in again."
 
 
+class InsufficientCredits(ChukError):
+    """Neither credits nor a free message cover this. Amounts are euros, for printing."""
+
+    code = "INSUFFICIENT_CREDITS"
+    status = 402
+    # On a WebSocket the released app shows nothing but this sentence.
+    sentence = "You do not have enough credits for this. Please subscribe to go on."
+
+    def __init__(self, *, required: float, available: float, operation: str) -> None:
+        super().__init__(
+            details={"required": required, "available": available, "operation": operation}
+        )
+
+
+class BillingError(ChukError):
+    """The payment provider refused."""
+
+    code = "BILLING_ERROR"
+    status = 402
+    sentence = "The payment provider refused this. Please check your payment details."
+
+
 class Forbidden(ChukError):
     """A known user who may not do this."""
 
@@ -167,6 +191,13 @@ class ModelNotFound(NotFound):
         super().__init__(message, details=details)
 
 
+class NoSubscription(NotFound):
+    """This user has no customer or no subscription at the payment provider."""
+
+    code = "NO_SUBSCRIPTION"
+    sentence = "There is no subscription for this account yet."
+
+
 class MethodNotAllowed(ChukError):
     """The route exists, but not for this method."""
 
@@ -178,6 +209,14 @@ class MethodNotAllowed(ChukError):
         super().__init__(
             details={"allowed": sorted(allowed)}, headers={"Allow": ", ".join(sorted(allowed))}
         )
+
+
+class AlreadySubscribed(ChukError):
+    """A checkout for somebody whose subscription is alive."""
+
+    code = "ALREADY_SUBSCRIBED"
+    status = 409
+    sentence = "This account already has a subscription."
 
 
 class FileTooLarge(ChukError):
@@ -221,6 +260,22 @@ class RateLimited(ChukError):
             details={"retry_after": retry_after, "limit": limit, "window": window},
             headers={"Retry-After": str(retry_after)},
         )
+
+
+class QuotaExceeded(ChukError):
+    """A daily or monthly quota is used up; for one, a person's own spending cap.
+
+    Args:
+        period: `day` or `month`, both in UTC.
+        cap, spent: euros, for printing; `spent` includes what is on hold.
+    """
+
+    code = "QUOTA_EXCEEDED"
+    status = 429
+    sentence = "Your own spending cap is reached. Raise it, or wait until it starts anew."
+
+    def __init__(self, *, period: str, cap: float, spent: float) -> None:
+        super().__init__(details={"period": period, "cap": cap, "spent": spent})
 
 
 class InternalError(ChukError):

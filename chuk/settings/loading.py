@@ -189,6 +189,14 @@ def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:
         raise refuse("LOCAL_MODEL_URL", "cannot be set together with LOCAL_MODEL_PATH")
     if local.url and not local.name:
         raise refuse("LOCAL_MODEL_URL", "needs LOCAL_MODEL_NAME, the model's name there")
-    if settings.supabase.jwt_secret and not settings.supabase.url:
+    supabase, stripe = settings.supabase, settings.stripe
+    if supabase.jwt_secret and not supabase.url:
         # The issuer that a token must name is made of the project's address.
         raise refuse("SUPABASE_JWT_SECRET", "needs SUPABASE_URL, which is not set")
+    if supabase.service_role_key and not supabase.url:
+        raise refuse("SUPABASE_SERVICE_ROLE_KEY", "needs SUPABASE_URL, which is not set")
+    if stripe.secret_key and not stripe.webhook_secret:
+        # Without it nobody could tell Stripe's events from anybody else's.
+        raise refuse("STRIPE_SECRET_KEY", "needs STRIPE_WEBHOOK_SECRET, which is not set")
+    if stripe.secret_key and not stripe.price_id:
+        raise refuse("STRIPE_SECRET_KEY", "needs STRIPE_PRICE_ID, which is not set")

@@ -17,6 +17,7 @@ from chuk.settings.values import is_network, is_origin, is_url, is_url_or_empty
 
 _positive = validate.Range(min=0, min_inclusive=False)
 _at_least_one = validate.Range(min=1)
+_not_empty = validate.Length(min=1)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,12 @@ class Server:
         "",
         "Address clients use, for absolute links; empty: the address served.",
         env="CHUK_PUBLIC_URL",
+        check=is_url_or_empty,
+    )
+    app_url: str = setting(
+        "",
+        "Where Stripe sends people back to; empty: CHUK_PUBLIC_URL.",
+        env="CHUK_APP_URL",
         check=is_url_or_empty,
     )
     shutdown_grace: float = setting(
@@ -123,6 +130,68 @@ class Prices:
         env="CHUK_MARGIN",
         check=validate.Range(min=0),
     )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The one plan, and what every account starts with. Amounts are euros."""
+
+    name: str = setting("pro", "What clients are told as the current plan.", check=_not_empty)
+    price: Decimal = setting(
+        Decimal("20"), "A month; for showing: Stripe's price is what is paid.", check=_positive
+    )
+    credits: Decimal = setting(
+        Decimal("16"), "Credits for each paid period.", check=validate.Range(min=0)
+    )
+    free_messages: int = setting(
+        10, "Free messages of an account, never renewed.", check=validate.Range(min=0)
+    )
+
+
+@dataclass(frozen=True)
+class Credits:
+    """How holds are looked after. Times are seconds."""
+
+    hold_lease: float = setting(
+        60.0,
+        "A hold that its process has not renewed for this long is an orphan.",
+        check=_positive,
+    )
+    reconcile_interval: float = setting(15.0, "Between looks for orphaned holds.", check=_positive)
+    reconcile_attempts: int = setting(
+        10,
+        "Questions to upstream about one hold, before its delivered part is settled.",
+        check=_at_least_one,
+    )
+
+
+@dataclass(frozen=True)
+class Stripe:
+    """Payments. Without the key billing is off."""
+
+    secret_key: str = setting("", "Set: billing is on.", env="STRIPE_SECRET_KEY", secret=True)
+    webhook_secret: str = setting(
+        "", "Signing secret of the webhook.", env="STRIPE_WEBHOOK_SECRET", secret=True
+    )
+    price_id: str = setting("", "The plan's monthly EUR price.", env="STRIPE_PRICE_ID")
+    api_base: str = setting(
+        "https://api.stripe.com", "Base URL of its API.", env="STRIPE_API_BASE", check=is_url
+    )
+    timeout: float = setting(10.0, "For one call; seconds.", check=_positive)
+    promotion_codes: bool = setting(False, "Whether the checkout takes promotion codes.")
+    automatic_tax: bool = setting(False, "Whether Stripe works out the tax.")
+    reconcile_interval: float = setting(
+        3600.0, "Seconds between comparisons of every subscription with Stripe's.", check=_positive
+    )
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """How accounts are erased. Times are seconds."""
+
+    interval: float = setting(5.0, "Between looks for deletions that are due.", check=_positive)
+    first_retry: float = setting(5.0, "Before a failed step is tried again.", check=_positive)
+    longest_retry: float = setting(3600.0, "The waits double up to this.", check=_positive)
 
 
 @dataclass(frozen=True)
@@ -206,7 +275,10 @@ class LocalModel:
 
 @dataclass(frozen=True)
 class Supabase:
-    """Whose tokens are accepted. Without a URL: the embedded issuer's."""
+    """Whose tokens are accepted, and who keeps the books.
+
+    Without a URL: the embedded issuer. Without the service role key: SQLite in the data folder.
+    """
 
     url: str = setting(
         "",
@@ -217,6 +289,16 @@ class Supabase:
     jwt_secret: str = setting(
         "", "Legacy shared secret for HS256 tokens.", env="SUPABASE_JWT_SECRET", secret=True
     )
+    service_role_key: str = setting(
+        "", "Set: its database keeps the books.", env="SUPABASE_SERVICE_ROLE_KEY", secret=True
+    )
+    database_url: str = setting(
+        "",
+        "Address of its Postgres, only for `chuk migrate`.",
+        env="SUPABASE_DB_URL",
+        secret=True,
+    )
+    timeout: float = setting(10.0, "For one call of the database; seconds.", check=_positive)
 
 
 @dataclass(frozen=True)
@@ -227,6 +309,10 @@ class Settings:
     log: Log = Log()
     limits: Limits = Limits()
     prices: Prices = Prices()
+    plan: Plan = Plan()
+    credits: Credits = Credits()
+    stripe: Stripe = Stripe()
+    deletion: Deletion = Deletion()
     chat: Chat = Chat()
     upstream: Upstream = Upstream()
     local_model: LocalModel = LocalModel()

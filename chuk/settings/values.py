@@ -47,6 +47,7 @@ def field_for(setting: Setting) -> fields.Field[Any]:
         return CommaSeparated(fields.String(validate=checks))
     by_kind: dict[type, fields.Field[Any]] = {
         str: fields.String(validate=checks),
+        bool: fields.Boolean(validate=checks),
         int: WholeNumber(validate=checks),
         float: Fraction(validate=checks, allow_nan=False),
         Decimal: fields.Decimal(validate=checks, allow_nan=False),
