@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
+from uuid import UUID
 
 Details = Mapping[str, object]
 
@@ -123,13 +124,19 @@ class Unauthorized(ChukError):
 
 
 class TokenExpired(Unauthorized):
-    """A token of ours, but past its end."""
+    """A token of ours, but past its end.
+
+    Attributes:
+        user_id: whom it spoke for, where that is known; never rendered. A locked account is
+            refused as such, whatever its token's age.
+    """
 
     code = "TOKEN_EXPIRED"
     sentence = "Your session has expired. Please sign in again."
 
-    def __init__(self, expired_at: float) -> None:
+    def __init__(self, expired_at: float, user_id: UUID | None = None) -> None:
         """`expired_at` is in Unix seconds."""
+        self.user_id = user_id
         moment = datetime.fromtimestamp(expired_at, UTC)
         super().__init__(details={"expired_at": moment.strftime("%Y-%m-%dT%H:%M:%SZ")})
 

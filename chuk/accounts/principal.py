@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -19,3 +21,8 @@ class Principal:
     user_id: UUID
     log_name: str
     expires_at: int
+
+
+def log_name(salt: bytes, user_id: UUID) -> str:
+    """What stands for a user in logs: a salted hash."""
+    return hmac.new(salt, user_id.bytes, hashlib.sha256).hexdigest()[:16]

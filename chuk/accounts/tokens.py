@@ -8,7 +8,6 @@ names HS256 and a public key's id is still checked against the secret alone.
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TypeGuard
@@ -17,7 +16,7 @@ from uuid import UUID
 import jwt
 
 from chuk.accounts.ports import KeySet
-from chuk.accounts.principal import Principal
+from chuk.accounts.principal import Principal, log_name
 from chuk.clock import Clock, utc_now
 from chuk.errors import InvalidToken, TokenExpired
 
@@ -142,14 +141,17 @@ class TokenVerifier:
             raise InvalidToken
         if not_before > now + LEEWAY or claims.get("role") != self._rules.role:
             raise InvalidToken
-        if now > expires_at + LEEWAY:
-            raise TokenExpired(expires_at)
         try:
             user_id = UUID(str(claims["sub"]))
         except ValueError:
             raise InvalidToken from None
-        name = hmac.new(self._log_salt, user_id.bytes, hashlib.sha256).hexdigest()[:16]
-        return Principal(user_id=user_id, log_name=name, expires_at=int(expires_at))
+        if now > expires_at + LEEWAY:
+            raise TokenExpired(expires_at, user_id)
+        return Principal(
+            user_id=user_id,
+            log_name=log_name(self._log_salt, user_id),
+            expires_at=int(expires_at),
+        )
 
 
 def _is_time(value: object) -> TypeGuard[float]:

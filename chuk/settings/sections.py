@@ -192,6 +192,11 @@ class Deletion:
     interval: float = setting(5.0, "Between looks for deletions that are due.", check=_positive)
     first_retry: float = setting(5.0, "Before a failed step is tried again.", check=_positive)
     longest_retry: float = setting(3600.0, "The waits double up to this.", check=_positive)
+    lease: float = setting(
+        60.0,
+        "A deletion whose process died is taken over after this; no attempt lasts longer.",
+        check=_positive,
+    )
 
 
 @dataclass(frozen=True)

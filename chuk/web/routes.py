@@ -38,6 +38,7 @@ class Route:
             list of them.
         media_type: of a successful answer, where it is not the envelope's JSON.
         errors: what it can answer besides the errors of every route.
+        allows_locked: whether it also serves an account that is under deletion.
     """
 
     method: str
@@ -55,6 +56,7 @@ class Route:
     many: bool = False
     media_type: str | None = None
     errors: tuple[type[ChukError], ...] = ()
+    allows_locked: bool = False
 
 
 class RouteTable:

@@ -76,6 +76,18 @@ async def test_a_token_ends_30_seconds_after_its_end(
     assert verifier.has_expired(principal)
 
 
+async def test_an_expired_token_says_whose_it_was_to_the_server_alone(
+    issuer: EmbeddedIssuer, verifier: TokenVerifier, time: Time
+) -> None:
+    token = issuer.token(USER, timedelta(seconds=1))
+    time.pass_(1 + LEEWAY + 1)
+    with pytest.raises(TokenExpired) as caught:
+        await verifier.verify(token)
+    error = caught.value
+    assert error.user_id == USER
+    assert str(USER) not in f"{error} {error!r} {error.details} {error.headers}"
+
+
 async def test_a_remembered_token_does_not_outlive_its_end(
     issuer: EmbeddedIssuer, verifier: TokenVerifier, time: Time
 ) -> None:
