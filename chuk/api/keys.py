@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from chuk.api.health_check import HealthCheck
+from chuk.billing.status import StatusDesk
 from chuk.catalog.service import Catalog
 from chuk.chat.turn import Turns
 
@@ -14,3 +15,4 @@ CATALOG = web.AppKey("catalog", Catalog)
 TURNS = web.AppKey("turns", Turns)
 HEALTH = web.AppKey("health", HealthCheck)
 OPENAPI = web.AppKey("openapi", dict[str, Any])
+STATUS = web.AppKey("status", StatusDesk)
