@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from chuk.accounts.deletion import Deletions
 from chuk.api.health_check import HealthCheck
 from chuk.billing.status import StatusDesk
 from chuk.catalog.service import Catalog
@@ -16,3 +17,4 @@ TURNS = web.AppKey("turns", Turns)
 HEALTH = web.AppKey("health", HealthCheck)
 OPENAPI = web.AppKey("openapi", dict[str, Any])
 STATUS = web.AppKey("status", StatusDesk)
+DELETIONS = web.AppKey("deletions", Deletions)

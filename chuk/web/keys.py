@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from chuk.accounts.locks import LockedAccounts
 from chuk.accounts.principal import Principal
 from chuk.accounts.tokens import TokenVerifier
 from chuk.errors import Unauthorized
@@ -18,6 +19,7 @@ VERIFIER = web.AppKey("verifier", TokenVerifier)
 RATE_LIMITS = web.AppKey("rate_limits", RateLimits)
 ADDRESSES = web.AppKey("addresses", ClientAddresses)
 CONNECTIONS = web.AppKey("connections", Connections)
+LOCKED_ACCOUNTS = web.AppKey("locked_accounts", LockedAccounts)
 SOCKETS = web.AppKey("sockets", OpenSockets)
 
 REQUEST_ID = web.RequestKey("request_id", str)

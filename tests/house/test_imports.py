@@ -23,7 +23,10 @@ ROOMS = {
     "billing": "credits accounts",
     "chat": "credits catalog accounts.principal",
     "media": "credits catalog accounts.principal",
-    "web": "settings accounts.ports accounts.principal accounts.tokens chat.events credits.money",
+    "web": (
+        "settings accounts.locks accounts.ports accounts.principal accounts.tokens chat.events"
+        " credits.money"
+    ),
     "adapters": (
         "accounts.ports accounts.tokens catalog.models catalog.ports catalog.prices"
         " catalog.selection chat.command chat.events chat.ports chat.sse_parser"
@@ -33,7 +36,7 @@ ROOMS = {
     "api": f"settings web {SERVICES}",
     **{
         f"api.{area}": f"settings web {SERVICES} api.keys api.health_check api.model_list"
-        " api.status_schema"
+        " api.status_schema api.deletion"
         for area in ("public", "ai", "user", "stripe", "webhooks", "unconfigured")
     },
     # These wire everything together.
