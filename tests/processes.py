@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -66,7 +66,14 @@ class ServerProcess:
 
 async def run_chuk(*arguments: str, folder: Path, **environ: str) -> Finished:
     """Run one command in `folder` with these variables, and nothing else in its environment."""
-    process = await _start(arguments, folder, environ)
+    return await run_module(("chuk", *arguments), folder=folder, environ=environ)
+
+
+async def run_module(
+    module: Sequence[str], *, folder: Path, environ: Mapping[str, str]
+) -> Finished:
+    """Run a module with its arguments, as `python -m` does, in the same way."""
+    process = await _start(module, folder, environ)
     async with asyncio.timeout(_PATIENCE):
         out, err = await process.communicate()
     assert process.returncode is not None
@@ -74,9 +81,15 @@ async def run_chuk(*arguments: str, folder: Path, **environ: str) -> Finished:
 
 
 @asynccontextmanager
-async def served(folder: Path, environ: Mapping[str, str]) -> AsyncIterator[ServerProcess]:
-    """A server as a process, listening on a free port; killed if the test leaves it running."""
-    process = await _start(["serve"], folder, {"CHUK_PORT": "0", **environ})
+async def served(
+    folder: Path, environ: Mapping[str, str], *, launcher: Sequence[str] = ()
+) -> AsyncIterator[ServerProcess]:
+    """A server as a process, listening on a free port; killed if the test leaves it running.
+
+    Args:
+        launcher: a module and its arguments that runs `chuk serve` in its own way.
+    """
+    process = await _start([*launcher, "chuk", "serve"], folder, {"CHUK_PORT": "0", **environ})
     assert process.stdout is not None and process.stderr is not None
     err = asyncio.create_task(process.stderr.read())
     try:
@@ -98,13 +111,12 @@ def log_lines(err: str) -> list[dict[str, Any]]:
 
 
 async def _start(
-    arguments: tuple[str, ...] | list[str], folder: Path, environ: Mapping[str, str]
+    module: Sequence[str], folder: Path, environ: Mapping[str, str]
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "chuk",
-        *arguments,
+        *module,
         cwd=folder,
         env={"PYTHONPATH": str(_REPOSITORY), "PATH": "/usr/bin:/bin", **environ},
         stdin=asyncio.subprocess.DEVNULL,

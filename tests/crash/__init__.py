@@ -1,0 +1,1 @@
+"""Kills the server at a chosen commit, starts it again, and compares the books."""
