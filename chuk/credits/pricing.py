@@ -23,6 +23,10 @@ class PriceList:
         """The user's price for what upstream charges in US dollars."""
         return micro_euro_ceiling(usd * self.usd_to_eur * (1 + self.margin))
 
+    def in_dollars(self, amount: MicroEuro) -> Decimal:
+        """How much of upstream's dollars an amount buys; 28 digits, so not always exact."""
+        return Decimal(amount) / 1_000_000 / (self.usd_to_eur * (1 + self.margin))
+
 
 def tokens_usd(
     pricing: Pricing, *, prompt_tokens: int, completion_tokens: int, images: int = 0
