@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 
@@ -53,6 +54,9 @@ class FakeOpenRouter:
         disconnects: completions that their client left.
         busiest: the most requests of any kind that were being answered at once.
         release: set it to let stalled and hanging answers go on.
+        generations: by id, everything it has begun to answer.
+        asks_before_cost: how often `GET /generation` answers 404 for each id, as the real one
+            does until its books are written; None: for ever.
         zdr_rows_name_models: False leaves `model_id` out of the ZDR list, as older answers did.
     """
 
@@ -61,6 +65,7 @@ class FakeOpenRouter:
         self.models: list[FakeModel] = default_models()
         self.requests: list[RecordedRequest] = []
         self.generations: dict[str, Generation] = {}
+        self.asks_before_cost: int | None = 0
         self.open_completions = 0
         self.disconnects = 0
         self.busiest = 0
@@ -86,7 +91,7 @@ class FakeOpenRouter:
         self._replies.extend(replies)
 
     def fail(self, path: str, fault: Fault) -> None:
-        """Make `/models`, `/endpoints/zdr` or `/models/{author}/{slug}/endpoints` misbehave."""
+        """Make a route misbehave: `/models`, `/endpoints/zdr`, `/generation`, a model's page."""
         self._faults[path] = fault
 
     def mend(self) -> None:
@@ -96,6 +101,11 @@ class FakeOpenRouter:
     def model(self, model_id: str) -> FakeModel:
         """The model with this id."""
         return next(model for model in self.models if model.id == model_id)
+
+    @property
+    def charged(self) -> Decimal:
+        """US dollars that it took for all it has answered."""
+        return sum((each.cost for each in self.generations.values()), Decimal(0))
 
     @property
     def completions(self) -> list[RecordedRequest]:
@@ -212,7 +222,7 @@ class FakeOpenRouter:
 
     async def _generation(self, request: web.Request) -> web.Response:
         generation = self.generations.get(request.query.get("id", ""))
-        if generation is None:
+        if generation is None or not generation.is_written(self.asks_before_cost):
             raise Refused(404, "Generation not found")
         return web.json_response({"data": generation.record()})
 

@@ -115,7 +115,12 @@ class RecordedRequest:
 
 @dataclass
 class Generation:
-    """What `GET /generation` knows of a completion."""
+    """What `GET /generation` knows of a completion.
+
+    Attributes:
+        asked: how often it was asked for.
+        own_key_cost: what the provider charges a key of one's own there (then `cost` is a fee).
+    """
 
     id: str
     model: str
@@ -125,6 +130,13 @@ class Generation:
     cost: Decimal = Decimal(0)
     finish_reason: str | None = None
     cancelled: bool = False
+    asked: int = 0
+    own_key_cost: Decimal | None = None
+
+    def is_written(self, asks_before: int | None) -> bool:
+        """Count a question; whether it may be answered by now."""
+        self.asked += 1
+        return asks_before is not None and self.asked > asks_before
 
     def usage(self) -> dict[str, Any]:
         """The usage object of the last chunk."""
@@ -153,6 +165,10 @@ class Generation:
             "native_tokens_completion": self.completion_tokens,
             "total_cost": float(self.cost),
             "usage": float(self.cost),
+            "is_byok": self.own_key_cost is not None,
+            "upstream_inference_cost": float(
+                self.cost if self.own_key_cost is None else self.own_key_cost
+            ),
             "created_at": "2026-01-15T10:30:00.000Z",
         }
 
