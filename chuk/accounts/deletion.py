@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -102,7 +102,7 @@ class Deletions:
         self._clock = clock
         self._sleep = sleep
         self._running: dict[str, _Attempt] = {}
-        self._claiming = asyncio.Lock()
+        self._one_at_a_time = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -131,57 +131,62 @@ class Deletions:
         Raises:
             ServiceUnavailable: the store cannot be reached; nothing has been begun.
         """
-        deletion = await asyncio.shield(asyncio.create_task(self._begin(user_id)))
+        deletion, attempt = await asyncio.shield(asyncio.create_task(self._begin(user_id)))
         if deletion is None:
             return []
-        attempt = self._running.get(deletion.id)
-        if attempt is not None:
-            await asyncio.wait([attempt.task], timeout=self._pace.at_once)
-            return self._pending(attempt.done)
-        return self._pending(deletion.done)
+        if attempt is None:
+            return self._pending(deletion.done)
+        await asyncio.wait([attempt.task], timeout=self._pace.at_once)
+        return self._pending(attempt.done)
 
     async def run_once(self) -> None:
         """Take what is due and work on it until it is finished or has failed."""
-        await self._take_due()
+        async with self._one_at_a_time:
+            await self._take_due()
         if self._running:
             await asyncio.wait([attempt.task for attempt in self._running.values()])
 
-    async def _begin(self, user_id: UUID) -> Deletion | None:
-        deletion = await self._store.begin(user_id)
-        self._locks.lock(user_id)
-        if deletion is not None:
-            await self._take_due()
-        return deletion
+    async def _begin(self, user_id: UUID) -> tuple[Deletion | None, _Attempt | None]:
+        # One after the other: a repeat must see the attempt that the first request has begun.
+        async with self._one_at_a_time:
+            deletion = await self._store.begin(user_id)
+            self._locks.lock(user_id)
+            if deletion is None:
+                return None, None
+            attempt = self._running.get(deletion.id)
+            if attempt is None:
+                await self._take_due()
+                attempt = self._running.get(deletion.id)
+            return deletion, attempt
 
-    def _pending(self, done: set[str] | frozenset[str]) -> list[str]:
+    def _pending(self, done: Set[str]) -> list[str]:
         return [step.name for step in self._steps if step.name not in done]
 
     async def _keep_going(self) -> None:
         while True:
-            await self._take_due()
+            async with self._one_at_a_time:
+                await self._take_due()
             await self._sleep(self._pace.interval)
 
     async def _take_due(self) -> None:
         """Begin an attempt at each deletion that is due. Whatever fails here is for next time."""
-        # One after the other: a request must see the attempt that another one has just begun.
-        async with self._claiming:
-            room = _MOST_AT_ONCE - len(self._running)
-            if room <= 0:
-                return
-            now = self._clock()
-            until = now + timedelta(seconds=self._pace.lease)
-            try:
-                for deletion in await self._store.claim_due(self._owner, now, until, room):
-                    self._attempt(deletion)
-            except ServiceUnavailable as error:
-                self.failures["store"] += 1
-                logger("deletion").warning(
-                    "deletions_unknown", error=type(error).__name__, count=self.failures["store"]
-                )
-            except Exception as error:
-                # A defect must neither end the erasing of all others for good, nor be hidden.
-                self.failures["store"] += 1
-                log_failure("deletion", error)
+        room = _MOST_AT_ONCE - len(self._running)
+        if room <= 0:
+            return
+        now = self._clock()
+        until = now + timedelta(seconds=self._pace.lease)
+        try:
+            for deletion in await self._store.claim_due(self._owner, now, until, room):
+                self._attempt(deletion)
+        except ServiceUnavailable as error:
+            self.failures["store"] += 1
+            logger("deletion").warning(
+                "deletions_unknown", error=type(error).__name__, count=self.failures["store"]
+            )
+        except Exception as error:
+            # A defect must neither end the erasing of all others for good, nor be hidden.
+            self.failures["store"] += 1
+            log_failure("deletion", error)
 
     def _attempt(self, deletion: Deletion) -> None:
         if deletion.id in self._running:
