@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
-from chuk.adapters.stripe_client import StripeClient, nonsense
+from chuk.adapters.stripe_client import Missing, StripeClient, nonsense
 from chuk.adapters.stripe_objects import (
     TERMS,
     USER,
@@ -156,13 +156,16 @@ class Stripe:
         if (await self._client.get(path)).get("status") == "open":
             await self._client.post(f"{path}/expire", f"expire:{session_id}")
 
-    async def create_portal(self, customer_id: str, return_url: str) -> str:
+    async def create_portal(self, customer_id: str, return_url: str) -> str | None:
         """See `PaymentProvider.create_portal`."""
         # Short-lived by itself, so each visit gets a key, and a page, of its own.
         key = f"portal:{customer_id}:{self._clock().timestamp()}"
-        made = await self._client.post(
-            "/v1/billing_portal/sessions", key, customer=customer_id, return_url=return_url
-        )
+        try:
+            made = await self._client.post(
+                "/v1/billing_portal/sessions", key, customer=customer_id, return_url=return_url
+            )
+        except Missing:
+            return None
         return _read(lambda: _known(made["url"]))
 
     async def customer_of(self, event: InboxEvent) -> str | None:

@@ -71,7 +71,7 @@ class StripeClient:
         """Read what may not be there: None for an unknown object."""
         try:
             return await self._call("get", path, params)
-        except _Missing:
+        except Missing:
             return None
 
     async def post(self, path: str, key: str, **params: Any) -> Mapping[str, Any]:
@@ -82,7 +82,7 @@ class StripeClient:
         """Delete; what is gone already stays gone."""
         try:
             await self._call("delete", path, params)
-        except _Missing:
+        except Missing:
             return
 
     async def _call(
@@ -110,8 +110,8 @@ class StripeClient:
         return data
 
 
-class _Missing(BillingError):
-    """The object does not exist at Stripe."""
+class Missing(BillingError):
+    """What a call names does not exist at Stripe."""
 
 
 class _Transport(stripe.AIOHTTPClient):
@@ -144,7 +144,7 @@ def nonsense() -> ProviderError:
 def _translated(error: stripe.StripeError) -> ChukError:
     status = error.http_status
     if status == 404 or error.code == "resource_missing":
-        return _Missing()
+        return Missing()
     if isinstance(error, stripe.RateLimitError):
         return ServiceUnavailable(_BUSY, retry_after=1)
     if isinstance(error, stripe.CardError | stripe.InvalidRequestError):

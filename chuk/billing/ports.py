@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -168,7 +169,8 @@ class CheckoutOrder:
     def terms(self) -> str:
         """Two orders with the same terms may share a page."""
         options = f"{self.promotion_codes:d}{self.automatic_tax:d}"
-        return "|".join((self.price_id, options, self.success_url, self.cancel_url))
+        whole = "\n".join((self.price_id, options, self.success_url, self.cancel_url))
+        return hashlib.sha256(whole.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +229,11 @@ class PaymentProvider(Protocol):
         """Close an open page; one that is closed already stays as it is."""
         ...
 
-    async def create_portal(self, customer_id: str, return_url: str) -> str:
-        """The address of a page on which the customer manages the subscription."""
+    async def create_portal(self, customer_id: str, return_url: str) -> str | None:
+        """The address of a page on which the customer manages the subscription.
+
+        None where the customer was deleted.
+        """
         ...
 
     async def customer_of(self, event: InboxEvent) -> str | None:
