@@ -11,6 +11,9 @@ from chuk.api.health_check import HealthCheck
 from chuk.billing.status import StatusDesk
 from chuk.catalog.service import Catalog
 from chuk.chat.turn import Turns
+from chuk.credits.quotes import Quotes
+from chuk.credits.receipts import Receipts
+from chuk.credits.service import Credits
 
 CATALOG = web.AppKey("catalog", Catalog)
 TURNS = web.AppKey("turns", Turns)
@@ -18,3 +21,6 @@ HEALTH = web.AppKey("health", HealthCheck)
 OPENAPI = web.AppKey("openapi", dict[str, Any])
 STATUS = web.AppKey("status", StatusDesk)
 DELETIONS = web.AppKey("deletions", Deletions)
+CREDITS = web.AppKey("credits", Credits)
+RECEIPTS = web.AppKey("receipts", Receipts)
+QUOTES = web.AppKey("quotes", Quotes)

@@ -36,7 +36,7 @@ ROOMS = {
     "api": f"settings web {SERVICES}",
     **{
         f"api.{area}": f"settings web {SERVICES} api.keys api.health_check api.model_list"
-        " api.status_schema api.deletion"
+        " api.status_schema api.usage_schemas api.deletion"
         for area in ("public", "ai", "user", "stripe", "webhooks", "unconfigured")
     },
     # These wire everything together.

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from chuk.api.ai.chat import chat
 from chuk.api.ai.config import config
+from chuk.api.ai.quote import ChatQuote, quote
 from chuk.api.ai.schemas import ChatRequest, Config, ConfigQuery
 from chuk.api.ai.socket import chat_socket
 from chuk.api.model_list import Model, models
@@ -67,6 +68,18 @@ def build(routes: RouteTable, *, message_max_bytes: int) -> web.Application:
                 auth=Auth.SOCKET,
                 media_type="websocket",
                 errors=(Forbidden,),
+            ),
+            Route(
+                "POST",
+                "/quote",
+                quote,
+                "What a chat request could cost at most, before it is sent",
+                "chat",
+                max_body=message_max_bytes,
+                request=ChatRequest,
+                request_types=(JSON, MULTIPART, FORM),
+                response=ChatQuote,
+                errors=(ContextTooLong, ModelNotFound, UnsupportedFormat, ServiceUnavailable),
             ),
             Route(
                 "GET",

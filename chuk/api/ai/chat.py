@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from chuk.api.ai.commands import chat_command
+from chuk.api.ai.commands import read_chat_command
 from chuk.api.keys import TURNS
-from chuk.chat.command import ChatCommand
-from chuk.settings import Settings
-from chuk.web.bodies import read_form
 from chuk.web.envelope import request_profile
 from chuk.web.keys import CONNECTIONS, PRINCIPAL, SETTINGS
 from chuk.web.streams import SseSubscriber
-from chuk.web.validation import typed
-
-_IMAGE_PARTS = ("images", "images[]")
-_NUMBERS = frozenset({"max_tokens", "temperature"})
-_BOOLEANS = frozenset({"allow_provider_fallbacks"})
-_JSON = frozenset({"history", "metadata"})
 
 
 async def chat(request: web.Request) -> web.StreamResponse:
@@ -28,7 +19,7 @@ async def chat(request: web.Request) -> web.StreamResponse:
     """
     services = request.config_dict
     settings = services[SETTINGS]
-    command = await _command(request, settings)
+    command = await read_chat_command(request)
     with services[CONNECTIONS].open(request.transport) as connection:
         subscriber = SseSubscriber(
             request,
@@ -47,18 +38,3 @@ async def chat(request: web.Request) -> web.StreamResponse:
     if subscriber.refusal is not None:
         raise subscriber.refusal
     return subscriber.response
-
-
-async def _command(request: web.Request, settings: Settings) -> ChatCommand:
-    """What the body asks for, in whichever form it came."""
-    form = await read_form(
-        request,
-        max_bytes=settings.chat.message_max_bytes,
-        timeout=settings.server.body_timeout,
-        files=_IMAGE_PARTS,
-    )
-    values = typed(form, numbers=_NUMBERS, booleans=_BOOLEANS, json=_JSON)
-    uploads = [content for name in _IMAGE_PARTS for content in form.files.get(name, ())]
-    if not form.is_typed:
-        values.pop("images", None)
-    return await chat_command(values, settings.chat, uploads)

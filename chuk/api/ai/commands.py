@@ -5,14 +5,44 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from aiohttp import web
+
 from chuk.api.ai.images import corrected, to_data_url
 from chuk.api.ai.schemas import ChatRequest
 from chuk.chat.command import ChatCommand, Message
 from chuk.errors import FileTooLarge, InvalidRequest
 from chuk.settings import Chat
-from chuk.web.validation import checked
+from chuk.web.bodies import read_form
+from chuk.web.keys import SETTINGS
+from chuk.web.validation import checked, typed
 
 _REQUEST = ChatRequest()
+_IMAGE_PARTS = ("images", "images[]")
+_NUMBERS = frozenset({"max_tokens", "temperature"})
+_BOOLEANS = frozenset({"allow_provider_fallbacks"})
+_JSON = frozenset({"history", "metadata"})
+
+
+async def read_chat_command(request: web.Request) -> ChatCommand:
+    """What a request's body asks for, in whichever form it came.
+
+    Raises:
+        InvalidRequest: the body or a field is wrong.
+        FileTooLarge: the body or its pictures are over their limit.
+        UnsupportedFormat: neither JSON nor a form, or a picture of no known type.
+    """
+    settings = request.config_dict[SETTINGS]
+    form = await read_form(
+        request,
+        max_bytes=settings.chat.message_max_bytes,
+        timeout=settings.server.body_timeout,
+        files=_IMAGE_PARTS,
+    )
+    values = typed(form, numbers=_NUMBERS, booleans=_BOOLEANS, json=_JSON)
+    uploads = [content for name in _IMAGE_PARTS for content in form.files.get(name, ())]
+    if not form.is_typed:
+        values.pop("images", None)
+    return await chat_command(values, settings.chat, uploads)
 
 
 async def chat_command(
