@@ -7,21 +7,25 @@ again: pasted into the SQL editor or applied here comes to the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 import psycopg
 
 from chuk.errors import ServiceUnavailable
 
-FOLDER = Path(__file__).parents[3] / "config" / "migrations" / "postgres"
+PASTED_FROM = "config/migrations/postgres"
+"""Where an operator finds the files in the repository."""
 
 # Any number, the same everywhere: two migrations at once come one after the other.
 _LOCK = 4_810_251
 
 
-def migration_files() -> Sequence[Path]:
+def migration_files() -> Sequence[Traversable]:
     """All of them, in the order in which they must run."""
-    return sorted(FOLDER.glob("[0-9][0-9][0-9][0-9]_*.sql"))
+    folder = files("chuk.adapters.supabase.schema")
+    scripts = (entry for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return sorted(scripts, key=lambda script: script.name)
 
 
 async def apply(database_url: str) -> list[str]:
@@ -37,11 +41,12 @@ async def apply(database_url: str) -> list[str]:
         ) as connection:
             await connection.execute("select pg_advisory_lock(%s)", (_LOCK,))
             known = await _applied(connection)
-            missing = [file for file in migration_files() if file.stem not in known]
-            for file in missing:
+            scripts = {file.name.removesuffix(".sql"): file for file in migration_files()}
+            missing = [name for name in scripts if name not in known]
+            for name in missing:
                 async with connection.transaction():
-                    await connection.execute(file.read_bytes())
-            return [file.stem for file in missing]
+                    await connection.execute(scripts[name].read_bytes())
+            return missing
     except psycopg.Error as error:
         # Neither the address nor the server's own words: both may name hosts and passwords.
         raise ServiceUnavailable(

@@ -1,0 +1,1 @@
+"""The SQL of a Supabase project, in order; an operator may paste it into its SQL editor."""
