@@ -1,0 +1,294 @@
+"""One SQLite file, off the event loop: one thread writes, one reads.
+
+Writing is a group commit. While the disk makes one transaction durable, callers queue up; the
+writer then takes all of them into the next one, so that a busy server pays for far fewer commits
+than it has turns. Each caller still gets its own transaction: what fails undoes itself alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, TypeVar, TypeVarTuple
+
+import structlog
+
+from chuk.adapters.sqlite.schema import migrate
+from chuk.clock import Clock, utc_now
+from chuk.errors import ServiceUnavailable
+
+FILE_NAME = "chuk.sqlite3"
+
+_BUSY_TIMEOUT = 5000
+_MOST_AT_ONCE = 1000
+
+_log = structlog.get_logger(part="sqlite")
+
+Arguments = TypeVarTuple("Arguments")
+Result = TypeVar("Result")
+
+
+class _Work:
+    """One function that waits for its turn, and what became of it."""
+
+    __slots__ = ("arguments", "ends", "error", "function", "future", "notes", "result")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        future: asyncio.Future[Any],
+        ends: str | None = None,
+        notes: str | None = None,
+    ) -> None:
+        self.function = function
+        self.arguments = arguments
+        self.future = future
+        self.ends = ends
+        self.notes = notes
+        self.result: Any = None
+        self.error: Exception | None = None
+
+
+_Queue = SimpleQueue[_Work | None]
+
+
+class Database:
+    """An open database. Made by `open`; belongs to the event loop that made it.
+
+    Attributes:
+        applied: the migrations that opening it applied.
+    """
+
+    def __init__(
+        self, writer: sqlite3.Connection, reader: sqlite3.Connection, applied: Sequence[str]
+    ) -> None:
+        self.applied = applied
+        self._loop = asyncio.get_running_loop()
+        self._is_open = True
+        self._writes: _Queue = SimpleQueue()
+        self._reads: _Queue = SimpleQueue()
+        self._threads = [
+            threading.Thread(
+                target=self._serve, args=(connection, queue, run), name=name, daemon=True
+            )
+            for connection, queue, run, name in (
+                (writer, self._writes, _write_all, "sqlite-writer"),
+                (reader, self._reads, _read_all, "sqlite-reader"),
+            )
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @classmethod
+    async def open(cls, file: Path, clock: Clock = utc_now) -> Database:
+        """Open the file, made and brought to the newest version where it has to be.
+
+        Raises:
+            OSError: the folder or the file cannot be made.
+            SchemaError: the file is of a newer version than this code.
+            ServiceUnavailable: SQLite cannot open it.
+        """
+        writer, reader, applied = await asyncio.to_thread(_open, file, clock)
+        return cls(writer, reader, applied)
+
+    async def close(self) -> None:
+        """Do what is queued, then close. What comes later is refused."""
+        if self._is_open:
+            self._is_open = False
+            self._writes.put(None)
+            self._reads.put(None)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+
+    def write(
+        self,
+        function: Callable[[sqlite3.Connection, *Arguments], Result],
+        *arguments: *Arguments,
+    ) -> asyncio.Future[Result]:
+        """Run a function in a transaction; its result comes when it is on disk.
+
+        The function may run twice when another one fails beside it: it changes nothing but the
+        database. An error it raises undoes what it did, and nothing else.
+
+        Raises:
+            ServiceUnavailable: the database cannot be used now; nothing happened.
+        """
+        return self._put(self._writes, _Work(function, arguments, self._loop.create_future()))
+
+    def write_end(
+        self,
+        hold_id: str,
+        function: Callable[[sqlite3.Connection, *Arguments], Result],
+        *arguments: *Arguments,
+    ) -> asyncio.Future[Result]:
+        """The same, for the end of a hold: makes a note about it in the same commit needless."""
+        future: asyncio.Future[Result] = self._loop.create_future()
+        return self._put(self._writes, _Work(function, arguments, future, ends=hold_id))
+
+    def write_note(
+        self,
+        hold_id: str,
+        function: Callable[[sqlite3.Connection, *Arguments], None],
+        *arguments: *Arguments,
+    ) -> asyncio.Future[None]:
+        """The same, for a note about a hold; left out where the hold ends in the same commit."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        return self._put(self._writes, _Work(function, arguments, future, notes=hold_id))
+
+    def read(
+        self,
+        function: Callable[[sqlite3.Connection, *Arguments], Result],
+        *arguments: *Arguments,
+    ) -> asyncio.Future[Result]:
+        """Run a function that only reads, on one consistent state of everything."""
+        return self._put(self._reads, _Work(function, arguments, self._loop.create_future()))
+
+    def _put(self, queue: _Queue, work: _Work) -> asyncio.Future[Any]:
+        if not self._is_open:
+            raise ServiceUnavailable
+        queue.put(work)
+        return work.future
+
+    def _serve(
+        self,
+        connection: sqlite3.Connection,
+        queue: _Queue,
+        run: Callable[[sqlite3.Connection, list[_Work]], None],
+    ) -> None:
+        is_last = False
+        while not is_last:
+            batch: list[_Work] = []
+            work = queue.get()
+            while work is not None:
+                batch.append(work)
+                if len(batch) == _MOST_AT_ONCE or queue.empty():
+                    break
+                work = queue.get()
+            is_last = work is None
+            if batch:
+                run(connection, batch)
+            # A loop that was closed has nobody left to tell.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(_tell, batch)
+        connection.close()
+
+
+def _open(file: Path, clock: Clock) -> tuple[sqlite3.Connection, sqlite3.Connection, Sequence[str]]:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # The books are nobody else's to read; SQLite gives its side files the same mode.
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+        writer = _connect(file)
+        try:
+            writer.execute("PRAGMA journal_mode = WAL")
+            applied = migrate(writer, clock)
+            reader = _connect(file)
+        except BaseException:
+            writer.close()
+            raise
+        reader.execute("PRAGMA query_only = ON")
+    except sqlite3.Error as error:
+        _report(error)
+        raise ServiceUnavailable from error
+    return writer, reader, applied
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        file, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    for setting in (
+        f"busy_timeout = {_BUSY_TIMEOUT}",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "temp_store = MEMORY",
+        "journal_size_limit = 67108864",
+    ):
+        connection.execute(f"PRAGMA {setting}")
+    return connection
+
+
+def _write_all(connection: sqlite3.Connection, batch: list[_Work]) -> None:
+    """All in one commit; when one of them breaks, each in its own."""
+    ends = {work.ends: work for work in batch if work.ends is not None}
+    needless = [work for work in batch if work.notes in ends] if ends else []
+    needed = [work for work in batch if work not in needless] if needless else batch
+    if not _transaction(connection, needed) and len(needed) > 1:
+        for work in needed:
+            _transaction(connection, [work])
+    # A hold that did not end after all still needs its notes.
+    for work in needless:
+        if work.notes is not None and ends[work.notes].error is not None:
+            _transaction(connection, [work])
+
+
+def _transaction(connection: sqlite3.Connection, batch: list[_Work]) -> bool:
+    """Whether every error in it was a refusal, raised before anything was changed."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        for work in batch:
+            work.error = None
+            before = connection.total_changes
+            try:
+                work.result = work.function(connection, *work.arguments)
+            except Exception as error:
+                work.error = _translated(error)
+                if connection.total_changes != before or not connection.in_transaction:
+                    _roll_back(connection)
+                    return False
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        _roll_back(connection)
+        _report(error)
+        for work in batch:
+            work.error = work.error or ServiceUnavailable()
+    return True
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    # SQLite undoes everything by itself after some errors of the disk.
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def _read_all(connection: sqlite3.Connection, batch: list[_Work]) -> None:
+    for work in batch:
+        try:
+            connection.execute("BEGIN")
+            try:
+                work.result = work.function(connection, *work.arguments)
+            finally:
+                _roll_back(connection)
+        except Exception as error:
+            work.error = _translated(error)
+
+
+def _tell(batch: list[_Work]) -> None:
+    for work in batch:
+        # Its caller may have been cancelled meanwhile.
+        if work.future.done():
+            continue
+        if work.error is None:
+            work.future.set_result(work.result)
+        else:
+            work.future.set_exception(work.error)
+
+
+def _translated(error: Exception) -> Exception:
+    """What the disk does is no defect of ours; a broken constraint is."""
+    if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+        _report(error)
+        return ServiceUnavailable()
+    return error
+
+
+def _report(error: sqlite3.Error) -> None:
+    reason = getattr(error, "sqlite_errorname", None)
+    _log.error("database_failed", error=type(error).__name__, reason=reason)
