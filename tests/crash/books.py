@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -14,6 +13,7 @@ from chuk.adapters.sqlite.database import FILE_NAME, Database
 from chuk.adapters.sqlite.ledger import SqliteLedger
 from chuk.credits.ledger import Purse, Receipt
 from chuk.credits.money import MicroEuro
+from tests.harness import eventually
 
 _PATIENCE = 20.0
 
@@ -44,9 +44,8 @@ async def give(data: Path, user: UUID, amount: int) -> None:
 
 async def closed_books(data: Path, user: UUID) -> Account:
     """Wait until nothing of the user is on hold, and every balance is explained."""
-    async with ledger_of(data) as ledger, asyncio.timeout(_PATIENCE):
-        while open_holds(data, user):
-            await asyncio.sleep(0.02)
+    await eventually(lambda: open_holds(data, user) == 0, timeout=_PATIENCE)
+    async with ledger_of(data) as ledger:
         assert await ledger.verify() == []
         receipts = await ledger.receipts(user, before=None, limit=100)
         return Account(await ledger.purse(user), list(receipts))

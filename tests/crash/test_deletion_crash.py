@@ -11,7 +11,7 @@ import pytest
 from tests.crash.books import closed_books, dump, give, ledger_of
 from tests.crash.servers import Mortal, die_at_every_commit
 from tests.fakes.openrouter import FakeOpenRouter
-from tests.harness import MODEL, openrouter_environ
+from tests.harness import MODEL, eventually, openrouter_environ
 
 QUICKLY = {
     "CHUK_DELETION_INTERVAL": "0.1",
@@ -49,7 +49,7 @@ class Leaving:
     async def play(self) -> None:
         async with asyncio.timeout(_PATIENCE):
             while await self._pending():
-                await asyncio.sleep(0.02)
+                pass
 
     async def check(self, moment: str, number: int) -> None:
         is_recorded = (moment, number) != ("before", 1)
@@ -57,9 +57,10 @@ class Leaving:
         # Nobody has to ask again, once it is recorded.
         if not is_recorded:
             await self._pending()
-        async with asyncio.timeout(_PATIENCE):
-            while self._user.hex.upper() in dump(self._server.data).upper():
-                await asyncio.sleep(0.02)
+        await eventually(
+            lambda: self._user.hex.upper() not in dump(self._server.data).upper(),
+            timeout=_PATIENCE,
+        )
         assert await self._pending() == []
         assert await self._status() == 403
         async with ledger_of(self._server.data) as ledger:

@@ -1,4 +1,4 @@
-"""A turn that the server does not survive: paid for once, at what upstream charged, or not at all."""
+"""A turn that the server does not survive: paid for once, at what upstream charged, or not."""
 
 from __future__ import annotations
 
