@@ -8,7 +8,11 @@ from aiohttp import web
 
 from chuk.accounts.deletion import Deletions
 from chuk.api.health_check import HealthCheck
+from chuk.billing.checkout import Checkout
+from chuk.billing.inbox import Inbox
+from chuk.billing.ports import EventReader
 from chuk.billing.status import StatusDesk
+from chuk.billing.subscriptions import Subscriptions
 from chuk.catalog.service import Catalog
 from chuk.chat.turn import Turns
 from chuk.credits.quotes import Quotes
@@ -24,3 +28,7 @@ DELETIONS = web.AppKey("deletions", Deletions)
 CREDITS = web.AppKey("credits", Credits)
 RECEIPTS = web.AppKey("receipts", Receipts)
 QUOTES = web.AppKey("quotes", Quotes)
+CHECKOUT = web.AppKey("checkout", Checkout)
+SUBSCRIPTIONS = web.AppKey("subscriptions", Subscriptions)
+INBOX = web.AppKey("inbox", Inbox)
+EVENT_READER: web.AppKey[EventReader] = web.AppKey("event_reader")

@@ -20,25 +20,20 @@ _FAILED = "The payment provider answered with an error. Please try again."
 
 @dataclass(frozen=True, slots=True)
 class CheckoutTerms:
-    """What is sold, and where people come back to.
-
-    Attributes:
-        app_url: without a slash at the end.
-    """
+    """What is sold, and how."""
 
     price_id: str
-    app_url: str
     promotion_codes: bool = False
     automatic_tax: bool = False
 
-    def order(self, customer_id: str, user_id: UUID) -> CheckoutOrder:
+    def order(self, customer_id: str, user_id: UUID, app_url: str) -> CheckoutOrder:
         """The page for one user."""
         return CheckoutOrder(
             customer_id=customer_id,
             user_id=user_id,
             price_id=self.price_id,
-            success_url=f"{self.app_url}/billing/success",
-            cancel_url=f"{self.app_url}/billing/cancel",
+            success_url=f"{app_url}/billing/success",
+            cancel_url=f"{app_url}/billing/cancel",
             promotion_codes=self.promotion_codes,
             automatic_tax=self.automatic_tax,
         )
@@ -68,8 +63,11 @@ class Checkout:
         self._clock = clock
         self._locks = KeyedLocks()
 
-    async def start(self, user_id: UUID) -> str:
+    async def start(self, user_id: UUID, app_url: str) -> str:
         """The address of a page on which the user subscribes; an open one is used again.
+
+        Args:
+            app_url: where people come back to, without a slash at the end.
 
         Raises:
             AlreadySubscribed: a subscription is live at Stripe: `chuk.billing.status.LIVE`.
@@ -79,10 +77,13 @@ class Checkout:
             state = await self._customer(user_id)
             if any(map(is_live, state.subscriptions)):
                 raise AlreadySubscribed
-            return await self._page(self._terms.order(state.id, user_id))
+            return await self._page(self._terms.order(state.id, user_id, app_url))
 
-    async def portal(self, user_id: UUID) -> str:
+    async def portal(self, user_id: UUID, app_url: str) -> str:
         """The address of a page on which the user manages the subscription.
+
+        Args:
+            app_url: where people come back to, without a slash at the end.
 
         Raises:
             NoSubscription: the user was never a customer, or was deleted as one.
@@ -91,7 +92,7 @@ class Checkout:
         customer_id = await self._store.customer_of(user_id)
         if customer_id is None:
             raise NoSubscription
-        url = await self._provider.create_portal(customer_id, f"{self._terms.app_url}/billing")
+        url = await self._provider.create_portal(customer_id, f"{app_url}/billing")
         if url is None:
             await self._subscriptions.refresh(customer_id)
             raise NoSubscription

@@ -82,6 +82,33 @@ async def read_form(
         raise UnsupportedFormat(request.content_type, (JSON, MULTIPART, FORM))
 
 
+async def read_body(request: web.Request, *, max_bytes: int, timeout: float) -> bytes:
+    """Read a body as the bytes that were sent.
+
+    Args:
+        max_bytes: for the whole body.
+        timeout: seconds for the whole body.
+
+    Raises:
+        InvalidRequest: the body is malformed or too slow.
+        FileTooLarge: over `max_bytes`; the rest is not read.
+    """
+    async with _reading(request, max_bytes, timeout):
+        return await _whole(request, max_bytes)
+
+
+async def read_empty_body(request: web.Request, *, max_bytes: int, timeout: float) -> None:
+    """Read a body that says nothing: empty, or any JSON object, whose fields are ignored.
+
+    Raises:
+        InvalidRequest: there is a body and it is no JSON object.
+        FileTooLarge: over `max_bytes`.
+    """
+    raw = await read_body(request, max_bytes=max_bytes, timeout=timeout)
+    if raw.strip():
+        parse_json_object(raw)
+
+
 def parse_json_object(raw: bytes) -> dict[str, Any]:
     """Parse one JSON object, within bounds of depth and count.
 
