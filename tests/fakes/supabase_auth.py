@@ -125,8 +125,8 @@ class FakeSupabaseAuth:
         return jwt.encode(self.claims(**changes), secret, "HS256")
 
     async def __aenter__(self) -> Self:
-        app = web.Application()
-        app.router.add_get(_PATH, self._key_set)
+        app = web.Application(client_max_size=16 * 2**20)
+        self._hang(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -143,6 +143,9 @@ class FakeSupabaseAuth:
         self.release.set()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    def _hang(self, app: web.Application) -> None:
+        app.router.add_get(_PATH, self._key_set)
 
     async def _key_set(self, _request: web.Request) -> web.Response:
         self.fetches += 1

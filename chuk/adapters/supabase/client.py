@@ -87,14 +87,15 @@ class SupabaseProject:
         Raises:
             ServiceUnavailable: no answer, or none that makes sense. It may have happened.
             InternalError: the database refused what we said.
-            InsufficientCredits, QuotaExceeded, Forbidden, OpenHoldsError, LookupError: as the
-                function found.
+            InsufficientCredits, QuotaExceeded, Forbidden, OpenHoldsError, LookupError, ValueError:
+                as the function found.
         """
         body = {f"p_{name}": _json(value) for name, value in parameters.items()}
         try:
             async with self.reaching():
                 answer = await self.client.rpc(f"chuk_{function}", body).execute()
         except APIError as error:
+            # Without its cause, whose text may quote what was sent.
             raise _translated(function, error) from None
         try:
             return read(answer.data)
@@ -123,6 +124,8 @@ def _json(value: object) -> object:
 
 def _translated(function: str, error: APIError) -> Exception:
     code = error.code or ""
+    if code == "CK400":
+        return ValueError(function)
     if code == "CK403":
         return Forbidden()
     if code == "CK404":

@@ -73,6 +73,7 @@ class SupabaseLedger:
 
     async def settle(self, hold_id: str, cost: MicroEuro, usage: UsageRecord) -> Resolved:
         """See the port."""
+        _refuse_negative(cost)
         return await self._project.call(
             "settle",
             _resolved,
@@ -113,6 +114,7 @@ class SupabaseLedger:
         self, user_id: UUID, amount: MicroEuro, reference: str, period: datetime | None = None
     ) -> bool:
         """See the port."""
+        _refuse_negative(amount)
         return await self._project.call(
             "grant",
             answers.truth,
@@ -126,6 +128,7 @@ class SupabaseLedger:
         self, user_id: UUID, grant_reference: str, amount: MicroEuro, reference: str
     ) -> MicroEuro:
         """See the port."""
+        _refuse_negative(amount)
         return await self._project.call(
             "take_back",
             answers.micro_euro,
@@ -198,6 +201,11 @@ class SupabaseLedger:
     def _whose(self, user_id: UUID) -> dict[str, object]:
         """What every function needs that may have to make a purse."""
         return {"user_id": user_id, "free_messages": self._free_messages, "now": self._clock()}
+
+
+def _refuse_negative(amount: MicroEuro) -> None:
+    if amount < 0:
+        raise ValueError("an amount of money below 0")
 
 
 def _usage_fields(usage: UsageRecord) -> dict[str, object]:

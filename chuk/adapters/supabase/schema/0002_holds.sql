@@ -1,8 +1,8 @@
 -- Holds: set aside, settled, given back, looked after. One function is one transaction.
 --
 -- What the server must tell apart is raised with a code of its own:
--- CK402 not enough credits, CK403 locked account, CK404 no such hold, CK409 open holds,
--- CK429 own spending cap, CK500 a bug.
+-- CK400 somebody else's, CK402 not enough credits, CK403 locked account, CK404 no such hold,
+-- CK409 open holds, CK429 own spending cap, CK500 a bug.
 
 create or replace function chuk.user_hash(p_user_id uuid) returns text
 language sql stable set search_path = '' as $$

@@ -230,7 +230,7 @@ create or replace function public.chuk_usage_sums(
 ) returns jsonb
 language sql stable security definer set search_path = '' as $$
   select coalesce(jsonb_agg(to_jsonb(summed) order by
-    case when p_by = 'day' then key end desc, charged desc, key
+    case when p_by = 'day' then key end desc, charged desc, requests desc, key
   ), '[]')
   from (
     select
@@ -260,55 +260,63 @@ $$;
 create or replace function public.chuk_verify() returns jsonb
 language sql stable security definer set search_path = '' as $$
   with sums as (
-    select user_id,
-      sum(available_micro) as available,
-      sum(held_micro) as held,
-      sum(free_messages) as free_used,
-      -- What work took: what holds set aside and did not give back.
-      coalesce(sum(-available_micro - held_micro) filter (
-        where kind in ('hold', 'settle', 'release')
-      ), 0) as charged
+    select user_id, sum(available_micro) as available, sum(held_micro) as held,
+      sum(free_messages) as free_used
     from chuk.ledger_entries group by user_id
-  ), usage as (
-    select user_id, sum(charged_micro) as charged from public.usage_logs group by user_id
   ), people as (
-    select user_id from public.user_billing
-    union select user_id from sums union select user_id from usage
-  ), by_hold as (
-    select hold_id, user_id, sum(held_micro) as held,
-      sum(-available_micro - held_micro) filter (where kind <> 'lapse') as charged,
-      count(*) filter (where reference = 'end:' || hold_id) as ends
-    from chuk.ledger_entries where hold_id is not null group by hold_id, user_id
-  ), figures as (
-    select p.user_id, f.what, f.recorded, f.computed
+    select user_id from public.user_billing union select user_id from sums
+  ), balances as (
+    select p.user_id, f.what, f.recorded, f.computed, f.recorded <> f.computed as differs
     from people p
     left join public.user_billing b on b.user_id = p.user_id
     left join sums s on s.user_id = p.user_id
-    left join usage u on u.user_id = p.user_id
     cross join lateral (values
       ('available', coalesce(b.available_micro, 0), coalesce(s.available, 0)),
       ('held', coalesce(b.held_micro, 0), coalesce(s.held, 0)),
-      ('free_used', coalesce(b.free_messages_used, 0)::bigint, coalesce(s.free_used, 0)),
-      ('usage', coalesce(u.charged, 0), coalesce(s.charged, 0))
+      ('free_used', coalesce(b.free_messages_used, 0)::bigint, coalesce(s.free_used, 0))
     ) as f (what, recorded, computed)
-    union all
-    -- An open hold is what it set aside; an ended one is what it charged, ended once.
-    select coalesce(h.user_id, e.user_id), 'hold:' || coalesce(h.id, e.hold_id), f.recorded,
-      f.computed
+  ), entered as (
+    -- What the entries say of each hold: what it set aside, what it took, how often it ended.
+    select hold_id, user_id,
+      sum(held_micro) filter (where kind = 'hold') as amount,
+      sum(held_micro) as still_held,
+      sum(free_messages) filter (where kind = 'hold') as free_messages,
+      -sum(available_micro + held_micro) filter (where kind <> 'lapse') as charged,
+      count(*) filter (where kind in ('settle', 'release')) as ends
+    from chuk.ledger_entries where hold_id is not null group by hold_id, user_id
+  ), holds as (
+    -- One that is not there is written as -1.
+    select coalesce(e.user_id, h.user_id) as user_id, 'hold:' || coalesce(e.hold_id, h.id) as what,
+      case when h.id is null then -1 when h.state = 'open' then h.amount_micro
+        else h.charged_micro end as recorded,
+      case when e.hold_id is null then -1 when e.ends = 0 then e.still_held
+        else e.charged end as computed,
+      (h.user_id, h.amount_micro, h.is_free_message::integer, (h.state <> 'open')::integer)
+        is distinct from (e.user_id, e.amount, e.free_messages, e.ends)
+        or h.charged_micro <> case when e.ends = 0 then 0 else e.charged end as differs
     from chuk.holds h
-    full join by_hold e on e.hold_id = h.id
-    cross join lateral (values
-      (case when h.state = 'open' then h.amount_micro else 0 end, coalesce(e.held, 0)),
-      (coalesce(h.charged_micro, 0), coalesce(e.charged, 0)),
-      (case when h.state = 'open' or h.id is null then 0 else 1 end, coalesce(e.ends, 0))
-    ) as f (recorded, computed)
+    full join entered e on e.hold_id = h.id
+  ), rows as (
+    select coalesce(e.user_id, u.user_id) as user_id, u.charged_micro as recorded,
+      e.charged as computed,
+      (u.user_id, u.held_micro, u.charged_micro)
+        is distinct from (e.user_id, e.amount, e.charged) as differs
+    from public.usage_logs u
+    full join (select * from entered where ends > 0) e on e.hold_id = u.hold_id
+  ), usage as (
+    select user_id, 'usage' as what, coalesce(sum(recorded), 0) as recorded,
+      coalesce(sum(computed), 0) as computed, bool_or(differs) as differs
+    from rows group by user_id
   )
   select coalesce(jsonb_agg(
     jsonb_build_object(
       'user_id', user_id, 'what', what, 'recorded', recorded, 'computed', computed
     ) order by user_id, what
   ), '[]')
-  from figures where recorded <> computed
+  from (
+    select * from balances union all select * from holds union all select * from usage
+  ) every_figure
+  where differs
 $$;
 
 select chuk.seal_functions();

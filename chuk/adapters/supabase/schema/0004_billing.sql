@@ -24,11 +24,18 @@ begin
   -- The purse's lock makes two links at once come one after the other.
   perform chuk.locked_purse(p_user_id, p_free_messages, p_now);
   select customer_id into tied from chuk.customers where user_id = p_user_id and not is_gone;
-  if not found then
-    insert into chuk.customers (customer_id, user_id) values (p_customer_id, p_user_id);
-    tied := p_customer_id;
+  if found then
+    return to_jsonb(tied);
   end if;
-  return to_jsonb(tied);
+  if chuk.is_locked(p_user_id) then
+    raise exception 'the account is locked' using errcode = 'CK403';
+  end if;
+  insert into chuk.customers as c (customer_id, user_id) values (p_customer_id, p_user_id)
+    on conflict (customer_id) do update set is_gone = false where c.user_id = p_user_id;
+  if not found then
+    raise exception 'this customer is tied to another user' using errcode = 'CK400';
+  end if;
+  return to_jsonb(p_customer_id);
 end
 $$;
 
@@ -52,7 +59,10 @@ create or replace function public.chuk_save_subscription(
 ) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 begin
-  -- The lock, and the refusal where the person has been erased meanwhile.
+  -- What is said of an account under deletion comes too late to be kept.
+  if chuk.is_locked(p_user_id) then
+    return 'null';
+  end if;
   perform chuk.locked_purse(p_user_id, p_free_messages, p_now);
   insert into chuk.subscriptions (
     user_id, id, customer_id, status, current_period_start, current_period_end,
