@@ -6,7 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chuk.chat.command import Message
-from chuk.chat.token_estimate import fewest_prompt_tokens, prompt_tokens, text_tokens
+from chuk.chat.token_estimate import (
+    cautious_prompt_tokens,
+    fewest_prompt_tokens,
+    prompt_tokens,
+    text_tokens,
+)
 
 _MESSAGES = st.lists(
     st.builds(
@@ -47,3 +52,15 @@ def test_pictures_count() -> None:
     without = Message("user", "What is this?")
     seen = Message("user", "What is this?", ("data:image/png;base64,AAAA",))
     assert prompt_tokens([seen]) > prompt_tokens([without])
+
+
+@given(_MESSAGES)
+def test_the_cautious_count_is_three_bytes_a_token_and_more_for_pictures(
+    messages: list[Message],
+) -> None:
+    likely = prompt_tokens(messages)
+    images = sum(len(message.images) for message in messages)
+    cautious = cautious_prompt_tokens(likely, images)
+    size = sum(len(message.text.encode()) for message in messages)
+    assert cautious >= likely
+    assert 3 * cautious >= size + 6_000 * images
