@@ -60,6 +60,22 @@ def open_holds(data: Path, user: UUID) -> int:
     return int(count)
 
 
+def entries(data: Path, user: UUID) -> list[tuple[str, int]]:
+    """Every entry of a user: its kind, and what it did to the available credits."""
+    with closing(sqlite3.connect(data / FILE_NAME)) as connection:
+        return connection.execute(
+            "SELECT kind, available_change FROM ledger_entries WHERE user_id = ? ORDER BY id",
+            (user.bytes,),
+        ).fetchall()
+
+
+def pending_events(data: Path) -> list[str]:
+    """Types of the events that are kept and not applied."""
+    with closing(sqlite3.connect(data / FILE_NAME)) as connection:
+        rows = connection.execute("SELECT type FROM stripe_events WHERE applied_at IS NULL")
+        return [kind for (kind,) in rows]
+
+
 def dump(data: Path) -> str:
     """Every row of every table, as text."""
     with closing(sqlite3.connect(data / FILE_NAME)) as connection:
