@@ -15,6 +15,7 @@ from chuk.billing.status import StatusDesk
 from chuk.billing.subscriptions import Subscriptions
 from chuk.catalog.service import Catalog
 from chuk.chat.turn import Turns
+from chuk.credits.ports import LedgerStore
 from chuk.credits.quotes import Quotes
 from chuk.credits.receipts import Receipts
 from chuk.credits.service import Credits
@@ -25,6 +26,7 @@ HEALTH = web.AppKey("health", HealthCheck)
 OPENAPI = web.AppKey("openapi", dict[str, Any])
 STATUS = web.AppKey("status", StatusDesk)
 DELETIONS = web.AppKey("deletions", Deletions)
+LEDGER = web.AppKey("ledger", LedgerStore)
 CREDITS = web.AppKey("credits", Credits)
 RECEIPTS = web.AppKey("receipts", Receipts)
 QUOTES = web.AppKey("quotes", Quotes)
