@@ -69,8 +69,8 @@ class Stripe:
 
         Of invoices and charges the newest hundred are read: more than eight years of months.
         """
-        customer = await self._client.find(f"/v1/customers/{quote(customer_id)}")
-        if customer is None or customer.get("deleted"):
+        customer = await self._customer(customer_id)
+        if customer is None:
             return None
         subscriptions, invoices, charges = await asyncio.gather(
             self.subscriptions(customer_id),
@@ -110,14 +110,12 @@ class Stripe:
 
         The subscriptions first: should the customer's deletion fail, nothing is charged again.
         """
-        path = f"/v1/customers/{quote(customer_id)}"
-        customer = await self._client.find(path)
-        if customer is None or customer.get("deleted"):
+        if await self._customer(customer_id) is None:
             return
         for each in await self.subscriptions(customer_id):
             if each.status not in _ENDED:
                 await self._client.delete(f"/v1/subscriptions/{quote(each.id)}")
-        await self._client.delete(path)
+        await self._client.delete(f"/v1/customers/{quote(customer_id)}")
 
     async def checkout_sessions(self, customer_id: str) -> Sequence[CheckoutSession]:
         """See `PaymentProvider.checkout_sessions`."""
@@ -186,6 +184,14 @@ class Stripe:
             return None
         now = self._clock()
         return _read(lambda: incoming_event(found, is_live=self._is_live, received_at=now))
+
+    async def _customer(self, customer_id: str) -> Object | None:
+        """A customer; None where it was deleted, or never was."""
+        found = await self._client.find(f"/v1/customers/{quote(customer_id)}")
+        if found is not None and found.get("id") != customer_id:
+            # Taking nonsense for a customer without a subscription would end one.
+            raise nonsense()
+        return None if found is None or found.get("deleted") else found
 
     async def _list(self, path: str, **params: Any) -> Sequence[Object]:
         answer = await self._client.get(path, **{"limit": _PAGE, **params})
