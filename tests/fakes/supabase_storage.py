@@ -1,4 +1,4 @@
-"""The storage service of a project: files in buckets, listed and removed under the role's rights."""
+"""The storage service of a project: files in buckets, under the rights of the request's role."""
 
 from __future__ import annotations
 
