@@ -123,9 +123,9 @@ class Leaving:
     ("moment", "is_chatting"),
     [
         ("before", False),
+        ("after", True),
         pytest.param("after", False, marks=pytest.mark.slow),
         pytest.param("before", True, marks=pytest.mark.slow),
-        pytest.param("after", True, marks=pytest.mark.slow),
     ],
 )
 async def test_a_deletion_is_finished_at_whatever_commit_the_server_dies(

@@ -83,7 +83,7 @@ class Turn:
             assert upstream == {}
 
 
-@pytest.mark.parametrize("moment", ["before", pytest.param("after", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("moment", ["before", "after"])
 async def test_a_turn_is_paid_for_once_at_whatever_commit_the_server_dies(
     openrouter: FakeOpenRouter, tmp_path: Path, moment: str
 ) -> None:
