@@ -95,14 +95,15 @@ class StripeClient:
             raise ProviderTimeout(_TOO_SLOW) from None
         except stripe.StripeError as error:
             failure = _translated(error)
-            # Stripe's sentence may quote an address or a card: its words for programs will do.
-            logger("stripe").warning(
-                "stripe_call_failed",
-                path=path.split("/")[2],
-                status=error.http_status,
-                error=type(error).__name__,
-                reason=error.code,
-            )
+            if not isinstance(failure, Missing):
+                # Its sentence may quote an address or a card: its words for programs will do.
+                logger("stripe").warning(
+                    "stripe_call_failed",
+                    path=path.split("/")[2],
+                    status=error.http_status,
+                    error=type(error).__name__,
+                    reason=error.code,
+                )
             raise failure from None
         data = answer.data
         if not isinstance(data, Mapping):

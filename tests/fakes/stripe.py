@@ -119,6 +119,12 @@ class FakeStripe:
         self._gates.append(gate)
         return gate
 
+    def let_go(self) -> None:
+        """Hold back nothing any more."""
+        for gate in self._gates:
+            gate.open()
+        self._gates.clear()
+
     def writes(self, path: str = "/v1/") -> list[RecordedCall]:
         """The requests that changed something, without those answered from memory."""
         return [
@@ -183,8 +189,7 @@ class FakeStripe:
         trace: TracebackType | None,
     ) -> None:
         self.release.set()
-        for gate in self._gates:
-            gate.open()
+        self.let_go()
         if self._runner is not None:
             await self._runner.cleanup()
 
