@@ -19,6 +19,7 @@ from chuk.logs import log_failure, logger
 
 _FIRST_RETRY = 1.0
 _LONGEST_RETRY = 30.0
+_LOOKS_FOR_MISSING = 5  # half a minute: longer than any store takes to write what it did not answer
 _LAST_TRY = 5.0  # seconds for all that is left when the process ends
 _ASK_AT = (0.0, 0.3, 0.6)  # waits between questions while somebody waits for the answer
 _ASK_FOR = 1.5
@@ -144,8 +145,7 @@ class Endings:
             if not intent.may_be_missing:
                 log_failure("credits", error, hold=intent.hold_id)
                 self._forget(intent)
-            elif intent.attempts >= self._ask_attempts:
-                # Until now the store might have been writing what it did not answer in time.
+            elif intent.attempts >= _LOOKS_FOR_MISSING:
                 self._forget(intent)
         except ChukError as error:
             _log.warning("hold_still_not_ended", hold=intent.hold_id, error=error.code)

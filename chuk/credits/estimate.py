@@ -53,7 +53,7 @@ class Estimate:
         return self.prices.in_euros(max(self._dollars(completion_tokens)))
 
     def affordable_tokens(self, amount: MicroEuro) -> int:
-        """How long the answer may become within `amount`: from 1 to `max_tokens`."""
+        """How long the answer may become within an amount of `at_least` or more."""
         if self.at_most <= amount:
             return self.max_tokens
         dollars = self.prices.in_dollars(amount)

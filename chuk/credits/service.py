@@ -20,7 +20,6 @@ from chuk.credits.ledger import (
     Operation,
     Outcome,
     Progress,
-    Purse,
     SpendingCap,
     UsageRecord,
 )
@@ -257,10 +256,6 @@ class Credits:
     async def cost_soon(self, generation_id: str) -> GenerationCost | None:
         """Upstream's cost of a request, if it says so within a moment: a second and a half."""
         return await self._endings.cost_soon(generation_id)
-
-    async def purse(self, user_id: UUID) -> Purse:
-        """What the user has now."""
-        return await self._store.purse(user_id)
 
     async def spending_cap(self, user_id: UUID) -> SpendingCap:
         """The user's own limits."""

@@ -69,13 +69,12 @@ def test_only_what_charges_nothing_at_all_is_free_of_charge() -> None:
 
 @given(_ESTIMATES, st.integers(0, 10**9))
 def test_an_affordable_answer_stays_within_the_amount_and_is_as_long_as_it_can_be(
-    estimate: Estimate, amount: int
+    estimate: Estimate, more: int
 ) -> None:
-    money = MicroEuro(amount)
+    money = MicroEuro(estimate.at_least + more)
     tokens = estimate.affordable_tokens(money)
     assert 1 <= tokens <= estimate.max_tokens
-    if tokens > 1:
-        assert estimate.cost(tokens) <= money
+    assert estimate.cost(tokens) <= money
     # By one token the rounding may be on the safe side.
     longer = tokens + 2
     assert longer > estimate.max_tokens or estimate.cost(longer) > money

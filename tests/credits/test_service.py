@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from chuk.adapters.openrouter_generations import OpenRouterGenerations
 from chuk.credits.ledger import Basis, Outcome, Progress
@@ -236,7 +239,7 @@ async def test_a_hold_of_which_nobody_knows_whether_it_was_made_is_given_back(
     charged = [receipt.charged for receipt in await receipts(store)]
     assert charged == ([0] if failing == "forgets_to_answer" else [])
     # A hold that was never made may still be on its way: it is looked for more than once.
-    assert unreliable.calls.count("release") == (1 if failing == "forgets_to_answer" else 4)
+    assert unreliable.calls.count("release") == (1 if failing == "forgets_to_answer" else 5)
 
 
 async def test_what_cannot_be_written_before_the_end_is_left_to_the_reconciler(
@@ -386,3 +389,78 @@ async def test_a_question_that_is_open_at_the_end_is_handed_over_at_once(
     now = time.now()
     orphans = await store.claim_orphans("other", now, now + timedelta(minutes=1), 10)
     assert [orphan.hold.id for orphan in orphans] == ["work-1"]
+
+
+# All of it at once.
+
+_NUMBERS = itertools.count()
+_TROUBLE = st.lists(st.sampled_from(["loses", "forgets_to_answer"]), max_size=4)
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    opening=st.none() | st.sampled_from(["loses", "forgets_to_answer"]),
+    ending=st.sampled_from(["settle", "release", "leave", "ask"]),
+    trouble=_TROUBLE,
+    note_fails=st.booleans(),
+    is_cancelled=st.booleans(),
+)
+async def test_whatever_fails_it_is_charged_once_or_not_at_all(
+    make_credits: MakeCredits,
+    unreliable: Unreliable,
+    store: LedgerStore,
+    time: Time,
+    openrouter: FakeOpenRouter,
+    costs: OpenRouterGenerations,
+    opening: str | None,
+    ending: str,
+    trouble: list[str],
+    note_fails: bool,
+    is_cancelled: bool,
+) -> None:
+    openrouter.generations["gen-1"] = _generation()
+    service = make_credits(costs=costs)
+    order = an_order(f"work-{next(_NUMBERS)}")
+    before = (await store.purse(USER)).available
+
+    async def work() -> None:
+        async with service.hold(order) as payment:
+            payment.note(Progress("gen-1"))
+            if ending == "settle":
+                await payment.settle(MicroEuro(700), a_usage())
+            elif ending == "release":
+                await payment.release(a_usage(basis=Basis.NOTHING))
+            elif ending == "ask":
+                payment.settle_when_known(MicroEuro(5), a_usage(generation_id="gen-1"))
+
+    if opening is not None:
+        getattr(unreliable, opening).append("open_hold")
+    if note_fails:
+        unreliable.loses.append("note_progress")
+    for kind in trouble:
+        getattr(unreliable, kind).append("settle" if ending in ("settle", "ask") else "release")
+    task = asyncio.create_task(work())
+    if is_cancelled:
+        await eventually(lambda: "open_hold" in unreliable.calls)
+        task.cancel()
+    result = (await asyncio.gather(task, return_exceptions=True))[0]
+    assert result is None or isinstance(result, (ServiceUnavailable, asyncio.CancelledError))
+
+    async def is_over() -> bool:
+        return not service.is_open(order.id)
+
+    await time.pass_until(is_over)
+    unreliable.loses.clear()
+    unreliable.forgets_to_answer.clear()
+    unreliable.calls.clear()
+    rows = [receipt for receipt in await receipts(store) if receipt.id == order.id]
+    taken = before - (await store.purse(USER)).available
+    assert (await store.purse(USER)).held == 0
+    assert taken == sum(receipt.charged for receipt in rows) and len(rows) <= 1
+    if result is None:
+        assert taken == {"settle": 700, "ask": 101_200}.get(ending, 0)
+    await service.close()
