@@ -137,6 +137,11 @@ class _Transport(stripe.AIOHTTPClient):
             self._handle_request_error(error)
 
 
+def is_live(secret_key: str) -> bool:
+    """Whether a key, secret or restricted, moves real money."""
+    return secret_key.startswith(("sk_live_", "rk_live_"))
+
+
 def nonsense() -> ProviderError:
     """Stripe's answer is not what its documentation promises."""
     return ProviderError(_FAILED)

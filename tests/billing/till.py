@@ -20,9 +20,9 @@ from chuk.adapters.stripe_client import StripeClient
 from chuk.adapters.stripe_webhook import StripeWebhook
 from chuk.billing.checkout import Checkout, CheckoutTerms
 from chuk.billing.erasure import SubscriptionErasure
-from chuk.billing.grants import Grants
 from chuk.billing.inbox import Inbox
 from chuk.billing.reconcile import Reconciliation
+from chuk.billing.service import make_billing
 from chuk.billing.status import Status, StatusDesk
 from chuk.billing.subscriptions import Subscriptions
 from chuk.credits.ledger import Purse
@@ -129,8 +129,16 @@ async def open_till(
         sleep=no_wait,
     )
     provider = Stripe(client, price_id=PRICE, is_live=False, clock=fake.clock)
-    subscriptions = Subscriptions(store, provider, Grants(ledger, CREDITS), deletions)
-    terms = CheckoutTerms(PRICE, promotion_codes=promotion_codes, automatic_tax=automatic_tax)
+    billing = make_billing(
+        store,
+        ledger,
+        deletions,
+        provider,
+        terms=CheckoutTerms(PRICE, promotion_codes=promotion_codes, automatic_tax=automatic_tax),
+        credits_per_period=CREDITS,
+        reconcile_interval=3600,
+        clock=fake.clock,
+    )
     till = Till(
         fake=fake,
         store=store,
@@ -138,11 +146,11 @@ async def open_till(
         deletions=deletions,
         provider=provider,
         webhook=StripeWebhook(fake.webhook_secret, is_live=False, clock=fake.clock),
-        subscriptions=subscriptions,
-        inbox=Inbox(store, provider, subscriptions, clock=fake.clock),
-        checkout=Checkout(store, provider, subscriptions, terms, clock=fake.clock),
-        reconciliation=Reconciliation(store, provider, subscriptions),
-        erasure=SubscriptionErasure(store, provider, subscriptions),
+        subscriptions=billing.subscriptions,
+        inbox=billing.inbox,
+        checkout=billing.checkout,
+        reconciliation=billing.reconciliation,
+        erasure=billing.erasure,
         desk=StatusDesk(store, ledger, plan="pro"),
     )
     try:
