@@ -34,10 +34,14 @@ _OPERATIONS = [
     ("GET", "/v1/ai/models"),
     ("GET", "/v1/ai/config"),
     ("POST", "/v1/ai/chat"),
+    ("POST", "/v1/ai/quote"),
+    ("GET", "/v1/user/status"),
+    ("GET", "/v1/user/usage"),
+    ("GET", "/v1/user/spending-cap"),
+    ("PUT", "/v1/user/spending-cap"),
 ]
 # They answer 503 for what is switched off, which is as it should be.
 _SWITCHED_OFF = [
-    ("GET", "/v1/user/status"),
     ("DELETE", "/v1/user/delete-account"),
     ("POST", "/v1/stripe/create-checkout-session"),
     ("POST", "/v1/stripe/create-portal-session"),

@@ -14,10 +14,12 @@ from chuk.errors import (
     ContentFiltered,
     ContextTooLong,
     Forbidden,
+    InsufficientCredits,
     ModelNotFound,
     ModelUnavailable,
     ProviderError,
     ProviderTimeout,
+    QuotaExceeded,
     ServiceUnavailable,
     UnsupportedFormat,
 )
@@ -50,6 +52,8 @@ def build(routes: RouteTable, *, message_max_bytes: int) -> web.Application:
                 request_types=(JSON, MULTIPART, FORM),
                 media_type="text/event-stream",
                 errors=(
+                    InsufficientCredits,
+                    QuotaExceeded,
                     ContextTooLong,
                     ContentFiltered,
                     ModelNotFound,
