@@ -101,6 +101,7 @@ class Deletions:
         self._pace = pace or DeletionPace()
         self._clock = clock
         self._sleep = sleep
+        self._beginning: set[asyncio.Task[tuple[Deletion | None, _Attempt | None]]] = set()
         self._running: dict[str, _Attempt] = {}
         self._one_at_a_time = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -116,6 +117,8 @@ class Deletions:
             with suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
+        if self._beginning:
+            await asyncio.wait(self._beginning)
         attempts = tuple(self._running.values())
         for attempt in attempts:
             attempt.task.cancel()
@@ -131,7 +134,11 @@ class Deletions:
         Raises:
             ServiceUnavailable: the store cannot be reached; nothing has been begun.
         """
-        deletion, attempt = await asyncio.shield(asyncio.create_task(self._begin(user_id)))
+        # A task of its own: what is recorded must also be known here, whoever still waits for it.
+        beginning = asyncio.create_task(self._begin(user_id))
+        self._beginning.add(beginning)
+        beginning.add_done_callback(self._beginning.discard)
+        deletion, attempt = await asyncio.shield(beginning)
         if deletion is None:
             return []
         if attempt is None:

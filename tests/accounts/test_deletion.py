@@ -11,6 +11,7 @@ from chuk.accounts.deletion import DeletionPace
 from chuk.accounts.ports import DeletionStore
 from chuk.errors import Forbidden, ProviderError, ServiceUnavailable
 from tests.accounts.deletions import OTHER, USER, Process, Time
+from tests.harness import eventually
 from tests.services.catalogs import Waits
 
 STEPS = ["turns", "subscription", "files", "records", "sign_in"]
@@ -153,6 +154,19 @@ async def test_a_client_that_leaves_stops_nothing(process: Process) -> None:
     assert process.journal == OWN_STEPS
 
 
+async def test_a_client_that_leaves_while_it_is_recorded_leaves_a_locked_account(
+    process: Process,
+) -> None:
+    request = asyncio.create_task(process.deletions.request(USER))
+    await eventually(lambda: process.line.count("begin") == 1)
+    request.cancel()
+    await asyncio.wait([request])
+    await process.deletions.close()
+    assert process.stopped == [USER]
+    with pytest.raises(Forbidden):
+        await process.locks.check(USER)
+
+
 async def test_without_the_store_nothing_is_begun_and_the_client_is_told(
     process: Process,
 ) -> None:
@@ -181,10 +195,9 @@ async def test_an_attempt_ends_before_its_lease_does(
     deletion_store: DeletionStore, time: Time
 ) -> None:
     process = Process(deletion_store, time, "one", pace=DeletionPace(lease=0.01))
-    process.files.gate.clear()
-    await process.deletions.request(USER)
-    await process.deletions.run_once()
-    assert process.deletions.failures == {"files": 1}
+    process.turns.gate.clear()
+    assert await process.deletions.request(USER) == STEPS
+    assert process.deletions.failures == {"turns": 1}
     assert process.line.count("retry_at") == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import AsyncIterator
 from contextlib import closing
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,15 @@ from tests.harness import RunningServer, live_sse, turn_events
 
 OTHER = UUID("0c9a2b7e-2f64-4f35-8d0f-6f3d2b1a9c22")
 PATH = "/v1/user/delete-account"
+
+
+@pytest.fixture
+async def server(start_server: StartServer) -> AsyncIterator[RunningServer]:
+    """A server that does not wait long before it tries again."""
+    async with start_server(
+        CHUK_DELETION_INTERVAL="0.05", CHUK_DELETION_FIRST_RETRY="0.05", CHUK_LIMIT_OTHER="100000"
+    ) as running:
+        yield running
 
 
 async def delete(server: RunningServer, **options: Any) -> tuple[int, Any]:
