@@ -28,8 +28,8 @@ def build(routes: RouteTable, *, is_on: bool) -> web.Application:
     """The area as a sub-application.
 
     Args:
-        is_on: False where billing, or the webhook's secret, is not configured. The 503 is then
-            the safe answer: Stripe keeps an event that met it and sends it again.
+        is_on: False where billing is not configured. The 503 is then the safe answer: Stripe
+            keeps an event that met it and sends it again.
     """
     app = web.Application()
     routes.mount(

@@ -71,9 +71,14 @@ class Inbox:
             await self._store.record_event(event)
         await self._apply(event)
 
-    async def retry_pending(self) -> tuple[int, int]:
-        """Apply what is still pending; returns how many were, and how many still are."""
-        due = await self._store.pending_events(self._clock() - self._patience, _MOST_AT_ONCE)
+    async def retry_pending(self, *, at_once: bool = False) -> tuple[int, int]:
+        """Apply what is still pending; returns how many were, and how many still are.
+
+        Args:
+            at_once: without leaving the newest to whoever received them.
+        """
+        patience = timedelta(0) if at_once else self._patience
+        due = await self._store.pending_events(self._clock() - patience, _MOST_AT_ONCE)
         failed = 0
         for event in due:
             try:

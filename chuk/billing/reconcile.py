@@ -85,7 +85,7 @@ class Reconciliation:
 
 
 class BillingReconciler:
-    """Does it in the background: soon after the start, then at intervals.
+    """Does it in the background: pending events at the start, everything soon after.
 
     Args:
         interval: seconds between comparisons of everything.
@@ -122,10 +122,13 @@ class BillingReconciler:
             self._task = None
 
     async def _keep_up(self) -> None:
-        waited = self._interval
+        is_first = True
+        waited = self._interval - self._retry_interval
         while True:
             try:
-                await self._inbox.retry_pending()
+                # What was pending when this process began is nobody's work any more.
+                await self._inbox.retry_pending(at_once=is_first)
+                is_first = False
                 if waited >= self._interval:
                     waited = 0.0
                     await self._compare()

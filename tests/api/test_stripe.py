@@ -115,7 +115,7 @@ async def test_a_malformed_body_is_refused(
 ) -> None:
     code, answer = await post(server, path, data=body)
     assert (code, answer["error"]["code"]) == (400, "INVALID_REQUEST")
-    assert stripe.calls == []
+    assert stripe.writes() == []
 
 
 @pytest.mark.parametrize("path", ROUTES)

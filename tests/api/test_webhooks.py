@@ -115,13 +115,3 @@ async def test_a_body_over_the_limit_is_refused(server: RunningServer, stripe: F
     large = fits + b" "
     signature = stripe.signature(large, at=int(time.time()))
     assert await send(server, large, signature) == (413, "FILE_TOO_LARGE")
-
-
-async def test_without_the_webhooks_secret_nobody_is_believed(
-    start_server: StartServer, stripe: FakeStripe
-) -> None:
-    environ = {**stripe.environ(), "STRIPE_WEBHOOK_SECRET": ""}
-    async with start_server(**environ) as server:
-        body = b'{"id": "evt_1", "type": "invoice.paid"}'
-        signature = stripe.signature(body, at=int(time.time()), secret="")
-        assert await send(server, body, signature) == (503, "FEATURE_DISABLED")

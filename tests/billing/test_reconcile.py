@@ -109,16 +109,27 @@ async def test_in_the_background_it_retries_often_and_compares_at_intervals(till
     reconciler = BillingReconciler(
         till.inbox, till.reconciliation, interval=60, retry_interval=30, sleep=waits
     )
-    listings = [call for call in till.fake.calls if call.path == "/v1/customers"]
-    assert listings == []
     await reconciler.start()
-    for _ in range(5):
+    compared = []
+    for _ in range(6):
         assert await waits.next() == 30
+        compared.append(len([call for call in till.fake.calls if call.path == "/v1/customers"]))
         waits.end()
+    await reconciler.close()
+    assert compared == [0, 1, 1, 2, 2, 3]
+
+
+async def test_what_a_crash_left_pending_is_applied_at_the_start(till: Till) -> None:
+    await till.subscribe(tell=False)
+    (event,) = till.fake.account.events_of("invoice.paid")
+    await till.store.record_event(till.webhook.read(*till.fake.signed(event)).event)
+    till.fake.account.now += 1
+    waits = Waits()
+    reconciler = BillingReconciler(till.inbox, till.reconciliation, interval=60, sleep=waits)
+    await reconciler.start()
     await waits.next()
     await reconciler.close()
-    listings = [call for call in till.fake.calls if call.path == "/v1/customers"]
-    assert len(listings) == 3  # at the start, after a minute, after two
+    assert (await till.purse()).available == PAID
 
 
 async def test_in_the_background_it_outlives_every_failure(till: Till) -> None:
@@ -146,8 +157,11 @@ async def test_in_the_background_it_outlives_every_failure(till: Till) -> None:
 async def test_closing_it_in_the_middle_leaves_nothing_running(till: Till) -> None:
     await till.subscribe(tell=False)
     gate = till.fake.hold("/v1/customers")
-    reconciler = BillingReconciler(till.inbox, till.reconciliation, interval=30)
+    waits = Waits()
+    reconciler = BillingReconciler(till.inbox, till.reconciliation, interval=30, sleep=waits)
     await reconciler.start()
+    await waits.next()
+    waits.end()
     async with asyncio.timeout(5):
         await gate.reached.wait()
     await reconciler.close()
