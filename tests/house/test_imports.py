@@ -23,7 +23,10 @@ ROOMS = {
     "billing": "credits accounts",
     "chat": "credits catalog accounts.principal",
     "media": "credits catalog accounts.principal",
-    "web": "settings accounts.ports accounts.principal accounts.tokens chat.events credits.money",
+    "web": (
+        "settings accounts.ports accounts.principal accounts.tokens chat.events chat.ports"
+        " credits.money"
+    ),
     "adapters": (
         "accounts.ports accounts.tokens catalog.models catalog.ports catalog.prices"
         " catalog.selection chat.command chat.events chat.ports chat.sse_parser"
