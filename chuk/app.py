@@ -17,6 +17,7 @@ from chuk.adapters.local_models import LocalModels, embedded_model, gguf_model, 
 from chuk.adapters.openai_compatible import Address, OpenAICompatible
 from chuk.adapters.openrouter import OpenRouter
 from chuk.adapters.openrouter_catalog import OpenRouterModels
+from chuk.adapters.push_client import PushClient
 from chuk.adapters.supabase.jwks import SupabaseKeys
 from chuk.api import ai, public, unconfigured
 from chuk.api.health_check import HealthCheck
@@ -48,8 +49,7 @@ from chuk.web.openapi import openapi_document
 from chuk.web.routes import RouteTable
 from chuk.web.watch import Watch
 
-_DNS_CACHE = 300
-_IDLE_UPSTREAM = 75.0
+_USER_AGENT = f"chuk/{__version__}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,12 @@ async def build_app(settings: Settings) -> web.Application:
     root = web.Application()
     routes = hang_areas(root, settings)
     session = _session(settings)
-    models = _models(settings, session)
+    push = PushClient(
+        connect_timeout=settings.upstream.connect_timeout,
+        most_connections=settings.upstream.connections,
+        user_agent=_USER_AGENT,
+    )
+    models = _models(settings, session, push)
     catalog = Catalog(
         models.source,
         store=CatalogStore(settings.server.data_dir / "catalog.json", origin=models.origin),
@@ -147,7 +152,7 @@ async def build_app(settings: Settings) -> web.Application:
         }
     )
     watch = Watch(
-        [turns.tick, connections.tick, sockets.tick, rate_limits.tick],
+        [turns.tick, connections.tick, sockets.tick, rate_limits.tick, push.tick],
         _look_interval(settings),
     )
 
@@ -164,6 +169,7 @@ async def build_app(settings: Settings) -> web.Application:
     async def close() -> None:
         if models.server is not None:
             await models.server.close()
+        push.close()
         await session.close()
 
     async def drain(_app: web.Application) -> None:
@@ -226,21 +232,15 @@ def _secrets(settings: Settings) -> Path:
 
 
 def _session(settings: Settings) -> aiohttp.ClientSession:
-    """The one client for upstream calls. It keeps no cookies: they would mix users up."""
+    """The client for every call but completions. It keeps no cookies: they would mix users up."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=settings.upstream.connections,
-            ttl_dns_cache=_DNS_CACHE,
-            keepalive_timeout=_IDLE_UPSTREAM,
-        ),
-        # No total: a long answer is not a slow one. The watch looks after silent streams.
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.upstream.connect_timeout),
         cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": f"chuk/{__version__}"},
+        headers={"User-Agent": _USER_AGENT},
     )
 
 
-def _models(settings: Settings, session: aiohttp.ClientSession) -> Models:
+def _models(settings: Settings, session: aiohttp.ClientSession, push: PushClient) -> Models:
     upstream, local = settings.upstream, settings.local_model
     if upstream.openrouter_api_key:
         url = upstream.openrouter_base_url.rstrip("/")
@@ -251,13 +251,13 @@ def _models(settings: Settings, session: aiohttp.ClientSession) -> Models:
         source = OpenRouterModels(
             session, base_url=url, api_key=address.api_key, selection=selection
         )
-        served_by = OpenRouter(session, lambda: address)
+        served_by = OpenRouter(push, lambda: address)
         return Models(f"OpenRouter at {url}", source, served_by, url, selection)
     if local.url:
         url = local.url.rstrip("/")
         address = Address(url, local.api_key)
         model = served_model(local.name, local.context_length)
-        served = OpenAICompatible(session, lambda: address, model_name=local.name)
+        served = OpenAICompatible(push, lambda: address, model_name=local.name)
         return Models(f"{local.name} at {url}", LocalModels(model), served, url)
     path = Path(local.path) if local.path else None
     server = LlamaServer(
@@ -269,7 +269,7 @@ def _models(settings: Settings, session: aiohttp.ClientSession) -> Models:
     length = local.context_length
     embedded = LocalModels(gguf_model(path, length) if path else embedded_model(length))
     using = f"embedded model {embedded.model.name}"
-    return Models(using, embedded, OpenAICompatible(session, server.address), using, server=server)
+    return Models(using, embedded, OpenAICompatible(push, server.address), using, server=server)
 
 
 def _verifier(settings: Settings, session: aiohttp.ClientSession) -> tuple[TokenVerifier, Part]:

@@ -52,12 +52,17 @@ class CompletionStream:
         self._model_id = model_id
         self._parser = EventStreamParser()
         self._is_open = False
+        self._is_between_events = False
         self._template: CompletionTemplate | None = None
         # Made only when upstream sends something that is not plain valid Unicode.
         self._joiners: dict[type[Content] | type[Reasoning], UnicodeJoiner] | None = None
 
     def feed(self, chunk: bytes) -> list[UpstreamEvent]:
         """Return the events of one read. A chunk that makes no sense is passed over and logged."""
+        if self._template is not None and self._is_between_events:
+            text = self._template.text_of(chunk)
+            if text is not None:
+                return [Content([text])]
         self._parser.push(chunk)
         events: list[UpstreamEvent] = []
         try:
@@ -69,6 +74,7 @@ class CompletionStream:
                 self._read_event(event, events)
         except EventTooLarge:
             self.failure = ProviderError()
+        self._is_between_events = self._parser.is_between_events
         return events
 
     def finish(self) -> list[UpstreamEvent]:
@@ -170,13 +176,13 @@ class CompletionStream:
             text = self._joiners[kind].push(text)
             if not text:
                 return
-        self._append(kind, [orjson.dumps(text)], events)
+        self._append(kind, [orjson.dumps(text)[1:-1]], events)
 
     def _end(self, events: list[UpstreamEvent]) -> None:
         self.has_ended = True
         for kind, joiner in (self._joiners or {}).items():
             if rest := joiner.flush():
-                self._append(kind, [orjson.dumps(rest)], events)
+                self._append(kind, [orjson.dumps(rest)[1:-1]], events)
         events.append(Ended())
 
     def _append(

@@ -16,11 +16,14 @@ from chuk.chat.sse_parser import EventStreamParser
 class CompletionTemplate:
     """What surrounds the text in the chunks of one stream."""
 
-    __slots__ = ("_head", "_tail")
+    __slots__ = ("_ending", "_head", "_literal", "_tail")
 
     def __init__(self, head: bytes, tail: bytes) -> None:
         self._head = head
         self._tail = tail
+        self._ending = tail + b"\n\n"
+        # The text with the quotes around it, of which head and tail have one each.
+        self._literal = slice(len(head) - 1, 1 - len(self._ending))
 
     @classmethod
     def learn(cls, event: bytes, key: bytes, text: str) -> CompletionTemplate | None:
@@ -37,33 +40,42 @@ class CompletionTemplate:
                 return cls(event[: end - len(literal) + 1], event[end - 1 :])
         return None
 
+    def text_of(self, read: bytes) -> bytes | None:
+        """The text of a read that is just one such event; None where it is anything else.
+
+        Paced by a model, nearly every read is one.
+        """
+        if not read.startswith(self._head) or not read.endswith(self._ending):
+            return None
+        literal = read[self._literal]
+        try:
+            # Whatever follows the event's own string, or breaks it, is no JSON here.
+            return literal[1:-1] if orjson.loads(literal) else None
+        except orjson.JSONDecodeError:
+            return None
+
     def take(self, parser: EventStreamParser) -> list[bytes]:
-        """Take the texts of the next events that fit, as JSON strings; none if one is doubtful."""
+        """Take the texts of the next events that fit, as insides of JSON strings.
+
+        None if one is doubtful, or empty: an empty one says nothing, and a client is told
+        nothing of it.
+        """
         insides, length = parser.run(self._head, self._tail)
-        # An empty one says nothing, and a client is told nothing of it.
-        if not insides or b"" in insides or not _are_strings(insides):
+        if not insides or not all(insides) or not _are_strings(insides):
             return []
         parser.skip(length)
-        return [b'"%b"' % inside for inside in insides]
+        return insides
 
 
 def _are_strings(insides: list[bytes]) -> bool:
     """Whether each of these, put between quotes, is one JSON string of valid Unicode."""
-    joined = b"".join(insides)
+    array = b'["%b"]' % b'","'.join(insides)
     try:
-        # JSON allows no raw control characters; what is printable has none.
-        is_printable = joined.decode("utf-8").isprintable()
-    except UnicodeDecodeError:
-        return False
-    if not is_printable:
-        return _parse(insides)
-    if b"\\" in joined or b'"' in joined:
-        return _parse([inside for inside in insides if b"\\" in inside or b'"' in inside])
-    return True
-
-
-def _parse(insides: list[bytes]) -> bool:
-    try:
-        return all(isinstance(orjson.loads(b'"%b"' % inside), str) for inside in insides)
+        if b'\\","' in array or array.endswith(b'\\"]'):
+            # One ends with a backslash, which may be half of an escape: it could hide the quote
+            # that follows, so that two pieces would pass for one string.
+            return all(isinstance(orjson.loads(b'"%b"' % inside), str) for inside in insides)
+        # Otherwise a quote inside a piece can only make the array longer, or no JSON at all.
+        return len(orjson.loads(array)) == len(insides)
     except orjson.JSONDecodeError:
         return False

@@ -5,19 +5,19 @@ https://platform.openai.com/docs/api-reference/chat-streaming
 
 from __future__ import annotations
 
-import asyncio
-import io
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import orjson
 
 from chuk.adapters.completion_stream import CompletionStream
+from chuk.adapters.push_client import ConnectFailed, ConnectTimeout, PushClient
+from chuk.adapters.push_exchange import ConnectionBroken, Exchange
 from chuk.adapters.refusals import refusal, retry_after_seconds
 from chuk.chat.command import CompletionRequest, Message
-from chuk.chat.events import Ended, UpstreamEvent
+from chuk.chat.events import Ended
+from chuk.chat.ports import Take, Wait
 from chuk.errors import (
     ChukError,
     ModelUnavailable,
@@ -28,10 +28,6 @@ from chuk.errors import (
 )
 
 _MAX_ERROR_BODY = 65_536
-_END_OF_BODY_WAIT = 0.25
-# Of an answer: each step of its way to the client holds this much, and a slow client holds it.
-_MOST_AT_ONCE = 65_536
-_LARGE_BODY = 262_144
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +42,7 @@ class OpenAICompatible:
     """The upstream of a model server of one's own.
 
     Args:
-        session: shared; it owns the connection pool and the connect timeout.
+        client: shared; it owns the connection pool and the connect timeout.
         address: called for each request, because a restarted server may have moved; may raise
             `ModelUnavailable`.
         model_name: what the server calls the model, where that is not the model's id here.
@@ -56,12 +52,12 @@ class OpenAICompatible:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        client: PushClient,
         address: Callable[[], Address],
         *,
         model_name: str | None = None,
     ) -> None:
-        self._session = session
+        self._client = client
         self._address = address
         self._model_name = model_name
 
@@ -79,44 +75,26 @@ class OpenAICompatible:
             body["reasoning_effort"] = request.reasoning_effort
         return body
 
-    async def complete(
-        self, request: CompletionRequest
-    ) -> AsyncGenerator[Sequence[UpstreamEvent], None]:
+    async def complete(self, request: CompletionRequest, take: Take) -> None:
         """See `chuk.chat.ports.Upstream.complete`."""
         address = self._address()
+        url = f"{address.base_url}/chat/completions"
         model_id = request.model_id
-        stream = CompletionStream(model_id)
-        payload = _payload(self.body(request))
+        payload = orjson.dumps(self.body(request))
         # Pictures may make it megabytes; nothing of it is needed while the answer comes.
         del request
+        stream = CompletionStream(model_id)
         try:
-            async with self._session.post(
-                f"{address.base_url}/chat/completions",
-                data=payload,
-                headers=_headers(address.api_key),
-                allow_redirects=False,
-                read_bufsize=_MOST_AT_ONCE,
-            ) as response:
+            async with self._client.post(url, payload, _headers(address.api_key)) as exchange:
                 del payload
-                if response.status != 200 or response.content_type == "application/json":
-                    raise await _refused(response, model_id)
-                while chunk := await response.content.read(_MOST_AT_ONCE):
-                    events = stream.feed(chunk)
-                    # A quiet stream must not keep what it has passed on.
-                    chunk = b""
-                    yield events
-                    events = []
-                    if stream.has_ended or stream.failure is not None:
-                        break
-                else:
-                    yield stream.finish()
-                if stream.has_ended:
-                    await _read_to_end(response)
-        except (TimeoutError, aiohttp.ServerTimeoutError):
+                if exchange.status != 200 or _media_type(exchange) == "application/json":
+                    raise await _refused(exchange, model_id)
+                await _relay(exchange, stream, take)
+        except ConnectTimeout:
             raise ProviderTimeout from None
-        except aiohttp.ClientConnectorError:
+        except ConnectFailed:
             raise self.unreachable from None
-        except aiohttp.ClientError:
+        except ConnectionBroken:
             # What breaks off after the finish reason has lost nothing of the answer.
             if not stream.has_finished:
                 raise _broken(stream) from None
@@ -126,13 +104,28 @@ class OpenAICompatible:
             # Some servers leave `[DONE]` out; a finish reason is as good an end.
             if not stream.has_finished:
                 raise _broken(stream)
-            yield [Ended()]
+            if wait := take([Ended()]):
+                await wait()
 
 
-def _payload(body: dict[str, Any]) -> bytes | io.BytesIO:
-    encoded = orjson.dumps(body)
-    # A large one goes out piece by piece, so that the event loop stays free.
-    return encoded if len(encoded) < _LARGE_BODY else io.BytesIO(encoded)
+async def _relay(exchange: Exchange, stream: CompletionStream, take: Take) -> None:
+    """Pass the answer on, read by read, up to upstream's own end."""
+
+    def consume(chunk: bytes) -> Wait | None:
+        events = stream.feed(chunk)
+        if stream.has_ended:
+            exchange.let_go()
+        elif stream.failure is not None:
+            exchange.enough()
+        return take(events)
+
+    await exchange.relay(consume)
+    if not stream.has_ended and stream.failure is None and (wait := take(stream.finish())):
+        await wait()
+
+
+def _media_type(exchange: Exchange) -> str:
+    return exchange.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _headers(api_key: str) -> dict[str, str]:
@@ -151,42 +144,20 @@ def _message(message: Message) -> dict[str, Any]:
     return {"role": message.role, "content": parts}
 
 
-async def _refused(response: aiohttp.ClientResponse, model_id: str) -> ChukError:
+async def _refused(exchange: Exchange, model_id: str) -> ChukError:
     """Read an error answer, no further than an error needs."""
-    body = await _error_body(response)
     try:
-        error = orjson.loads(body).get("error")
-    except (orjson.JSONDecodeError, AttributeError):
+        error = orjson.loads(await exchange.read(_MAX_ERROR_BODY)).get("error")
+    except (ConnectionBroken, orjson.JSONDecodeError, AttributeError):
+        # The status has already said most of it.
         error = None
     described: Mapping[str, object] = error if isinstance(error, dict) else {}
-    status = response.status
+    status = exchange.status
     if status == 200:
         code = described.get("code")
         status = code if isinstance(code, int) else 500
-    retry_after = retry_after_seconds(response.headers.get("Retry-After"))
+    retry_after = retry_after_seconds(exchange.headers.get("retry-after"))
     return refusal(status, described, model_id, retry_after=retry_after)
-
-
-async def _error_body(response: aiohttp.ClientResponse) -> bytes:
-    body = b""
-    try:
-        while len(body) < _MAX_ERROR_BODY and (chunk := await response.content.readany()):
-            body += chunk
-    except aiohttp.ClientError:
-        # The status has already said most of it.
-        return b""
-    return body
-
-
-async def _read_to_end(response: aiohttp.ClientResponse) -> None:
-    """Read the body's end after `[DONE]`, so that the connection can serve again."""
-    if response.content.at_eof():
-        return
-    try:
-        async with asyncio.timeout(_END_OF_BODY_WAIT):
-            await response.content.readany()
-    except TimeoutError:
-        response.close()
 
 
 def _broken(stream: CompletionStream) -> ChukError:

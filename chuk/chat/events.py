@@ -17,7 +17,7 @@ from chuk.errors import ChukError
 
 @dataclass(slots=True)
 class Content:
-    """Pieces of the answer, in order; each is a JSON string, quotes included, of valid Unicode.
+    """Pieces of the answer, in order; each is the inside of a JSON string of valid Unicode.
 
     Each piece is an event of its own to a client. They travel together, and as JSON, because one
     upstream read often brings many, and reading and writing them one by one is most of the work

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from secrets import token_hex
 from uuid import UUID
 
@@ -28,7 +28,7 @@ from chuk.chat.events import (
     UpstreamEvent,
     count_events,
 )
-from chuk.chat.ports import Subscriber, Upstream
+from chuk.chat.ports import Subscriber, Upstream, Wait
 from chuk.chat.resolution import Resolution
 from chuk.chat.tally import Tally
 from chuk.credits.pricing import PriceList
@@ -60,7 +60,6 @@ class Generation:
         "_events_sent",
         "_has_begun",
         "_has_told_all",
-        "_is_delivering",
         "_is_over",
         "_keep_alive",
         "_last_event_at",
@@ -71,6 +70,7 @@ class Generation:
         "_subscribers",
         "_tally",
         "_task",
+        "_turnstile",
         "_upstream",
         "_waiting_since",
         "_when_over",
@@ -105,7 +105,8 @@ class Generation:
         self._when_over: list[Callable[[], object]] = []
         self._ending: ChukError | Done | None = None
         self._events_sent = 0
-        self._is_delivering = False
+        # While a delivery waits for somebody, the next ones wait for it.
+        self._turnstile: asyncio.Future[None] | None = None
         self._is_over = False
         self._last_event_at = self._waiting_since = now
 
@@ -143,18 +144,14 @@ class Generation:
             await told
 
     def when_over(self, callback: Callable[[], object]) -> None:
-        """Call back as soon as the turn has told its end.
-
-        Its task may live a little longer: it reads upstream's body to the end, so that the
-        connection can serve again.
-        """
+        """Call back as soon as the turn has told its end."""
         self._when_over.append(callback)
 
     # What the watch calls, about once a second.
 
     def tick(self, now: float) -> None:
         """Give up on a dead upstream; tell a waiting client that the turn still lives."""
-        if self._is_delivering or self._is_over:
+        if self._turnstile is not None or self._is_over:
             return
         limit = (
             self._patience.between_reads if self._tally.has_been_read else self._patience.first_byte
@@ -166,8 +163,8 @@ class Generation:
             self._keep_alive = asyncio.create_task(self._tell_of_life())
 
     async def _tell_of_life(self) -> None:
-        if not self._is_delivering and not self._is_over:
-            await self._deliver([self._meta()])
+        if self._turnstile is None and not self._is_over:
+            await self._told([self._meta()])
 
     # The turn itself.
 
@@ -175,7 +172,7 @@ class Generation:
         self._has_begun = True
         try:
             if self._ending is None:
-                await self._relay()
+                await self._upstream.complete(self._handed_over(), self._take)
         except asyncio.CancelledError:
             if self._ending is None or self._task is None:
                 raise
@@ -185,23 +182,14 @@ class Generation:
         except Exception as error:
             log_failure("generation", error, stream=self.id)
             self._ending = InternalError()
-        if not self._is_over:
-            await self._deliver(self._closing())
+        await self._told(self._closing())
+        self._conclude()
 
-    async def _relay(self) -> None:
-        """Pass upstream's events on, read by read."""
-        async with aclosing(self._upstream.complete(self._handed_over())) as batches:
-            async for batch in batches:
-                await self._pass_on(batch)
-                # Nothing that was passed on stays here while upstream is silent.
-                del batch
-
-    async def _pass_on(self, batch: Sequence[UpstreamEvent]) -> None:
-        if events := self._taken(batch):
-            await self._deliver(events)
-        if self._is_over:
-            self._conclude()
-        self._waiting_since = self._loop_time()
+    def _take(self, batch: Sequence[UpstreamEvent]) -> Wait | None:
+        """Pass one upstream read on; see `chuk.chat.ports.Take`."""
+        now = self._waiting_since = self._loop_time()
+        events = self._taken(batch, now)
+        return self._deliver(events, now) if events else None
 
     def _handed_over(self) -> CompletionRequest:
         request, self._request = self._request, None
@@ -214,38 +202,60 @@ class Generation:
         while self._when_over:
             self._when_over.pop()()
 
-    def _taken(self, batch: Sequence[UpstreamEvent]) -> list[TurnEvent]:
+    def _taken(self, batch: Sequence[UpstreamEvent], now: float) -> list[TurnEvent]:
         """Note what one read means for the books; return what the subscribers are told."""
         tally = self._tally
-        tally.note_read(self._loop_time())
+        tally.note_read(now)
         events: list[TurnEvent] = []
         for event in batch:
             if isinstance(event, (Content, Reasoning)):
                 tally.note_pieces(event)
                 events.append(event)
-            elif isinstance(event, Ended):
-                events += self._closing()
-            else:
+            elif not isinstance(event, Ended):
                 tally.note(event)
                 if isinstance(event, Opened):
                     events.append(self._meta())
         return events
 
-    async def _deliver(self, events: list[TurnEvent]) -> None:
+    def _deliver(self, events: list[TurnEvent], now: float) -> Wait | None:
+        """Tell every subscriber now, within this very call, unless somebody is waited for."""
+        if self._turnstile is not None:
+            return partial(self._told, events)
         if self._events_sent == 0 and type(events[0]) is not Failed:
             events.insert(0, Started(self.id))
         first_number = self._events_sent + 1
         self._events_sent += count_events(events)
-        self._last_event_at = self._loop_time()
-        self._is_delivering = True
+        self._last_event_at = now
+        waits: list[tuple[Subscriber, Wait]] | None = None
+        for subscriber in self._subscribers:
+            try:
+                wait = subscriber.deliver(first_number, events)
+            except ConnectionError:
+                wait = _gone
+            if wait is not None:
+                waits = [*(waits or ()), (subscriber, wait)]
+        return None if waits is None else partial(self._wait_for, waits)
+
+    async def _told(self, events: list[TurnEvent]) -> None:
+        """Deliver in turn, and wait until everybody has taken it."""
+        while self._turnstile is not None:
+            await asyncio.shield(self._turnstile)
+        if (wait := self._deliver(events, self._loop_time())) is not None:
+            await wait()
+
+    async def _wait_for(self, waits: Sequence[tuple[Subscriber, Wait]]) -> None:
+        self._turnstile = asyncio.get_running_loop().create_future()
         try:
-            for subscriber in tuple(self._subscribers):
+            for subscriber, wait in waits:
                 try:
-                    await subscriber.deliver(first_number, events)
+                    await wait()
                 except ConnectionError:
                     self.leave(subscriber)
         finally:
-            self._is_delivering = False
+            self._turnstile.set_result(None)
+            self._turnstile = None
+            # It was not upstream that was slow.
+            self._waiting_since = self._loop_time()
 
     def _closing(self) -> list[TurnEvent]:
         """The last events; after them the turn is over."""
@@ -260,3 +270,7 @@ class Generation:
 
     def _meta(self) -> Meta:
         return Meta(model=self._model_id, provider=self._tally.provider.slug, free_message=False)
+
+
+async def _gone() -> None:
+    raise ConnectionResetError

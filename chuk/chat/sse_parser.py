@@ -32,6 +32,13 @@ class EventStreamParser:
         self._at_start = True
         self._skip_line_feed = False
 
+    @property
+    def is_between_events(self) -> bool:
+        """Whether nothing is held of an event in progress: the next read begins a new one."""
+        return (
+            self._position == len(self._buffer) and not self._at_start and not self._skip_line_feed
+        )
+
     def push(self, chunk: bytes) -> None:
         """Add what upstream sent."""
         if b"\r" in chunk or self._skip_line_feed:
@@ -68,15 +75,17 @@ class EventStreamParser:
             (see `skip`). Nothing is consumed yet.
         """
         buffer, position = self._buffer, self._position
-        middles: list[bytes] = []
-        while buffer.startswith(head, position):
-            start = position + len(head)
-            end = buffer.find(_END, start)
-            if end < 0 or not buffer.endswith(tail, start, end):
-                break
-            middles.append(buffer[start : end - len(tail)])
-            position = end + len(_END)
-        return middles, position - self._position
+        end = buffer.rfind(tail + _END, position)
+        if end < 0 or not buffer.startswith(head, position):
+            return [], 0
+        run = buffer[position : end + len(tail)]
+        # Split at one byte, then compared as a whole: a search for anything longer, or a look at
+        # each event, takes several times as long.
+        inside = slice(len(head), -len(tail))
+        middles = [event[inside] for event in run.split(b"\n")[::2]]
+        if head + (tail + _END + head).join(middles) + tail != run:
+            middles, run = _leading(run, head, tail)
+        return middles, len(run) + len(_END) if middles else 0
 
     def skip(self, length: int) -> None:
         """Consume the events that `run` looked at."""
@@ -100,6 +109,18 @@ class EventStreamParser:
         if chunk.endswith(b"\r"):
             self._skip_line_feed = True
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _leading(run: bytes, head: bytes, tail: bytes) -> tuple[list[bytes], bytes]:
+    """The middles of the leading events that fit, and those events."""
+    middles: list[bytes] = []
+    position = 0
+    for event in run.split(_END):
+        if not event.startswith(head) or not event.endswith(tail, len(head)):
+            break
+        middles.append(event[len(head) : len(event) - len(tail)])
+        position += len(event) + len(_END)
+    return middles, run[: max(0, position - len(_END))]
 
 
 def data_of(event: bytes) -> bytes | None:

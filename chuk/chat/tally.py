@@ -18,7 +18,6 @@ from chuk.credits.pricing import PriceList, tokens_usd
 from chuk.errors import ChukError, ContentFiltered, ProviderError, StreamInterrupted
 
 _SHORTEST_SPAN = 0.001
-_QUOTES = 2
 
 
 class Tally:
@@ -72,8 +71,7 @@ class Tally:
         if self._first_token_at is None:
             self._first_token_at = self._last_read_at
         self.pieces += len(event.pieces)
-        for piece in event.pieces:
-            self._answer_bytes += len(piece) - _QUOTES
+        self._answer_bytes += sum(map(len, event.pieces))
 
     def note(self, event: Opened | UpstreamUsage | Finished) -> None:
         """Remember what upstream says of itself."""

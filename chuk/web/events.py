@@ -24,9 +24,9 @@ def event_json(event: TurnEvent, profile: Profile) -> list[bytes]:
     `Done` has none: each transport ends in its own way.
     """
     if isinstance(event, Content):
-        return [b'{"content":%b}' % piece for piece in event.pieces]
+        return [b'{"content":"%b"}' % piece for piece in event.pieces]
     if isinstance(event, Reasoning):
-        return [b'{"reasoning":%b}' % piece for piece in event.pieces]
+        return [b'{"reasoning":"%b"}' % piece for piece in event.pieces]
     if isinstance(event, Failed):
         return [error_event(profile, event.error)]
     return [orjson.dumps(_document(event))]

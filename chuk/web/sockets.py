@@ -10,6 +10,7 @@ import orjson
 from aiohttp import WSMsgType, web
 
 from chuk.chat.events import Done, TurnEvent
+from chuk.chat.ports import Wait
 from chuk.errors import ChukError
 from chuk.web.connections import Connection
 from chuk.web.envelope import Profile, error_event
@@ -38,8 +39,8 @@ class Outbox:
         self._writer: asyncio.Task[None] | None = None
         self._room: asyncio.Event | None = None
 
-    async def put(self, frames: Sequence[bytes]) -> None:
-        """Queue frames in order; waits while more than 64 KB wait already.
+    def put(self, frames: Sequence[bytes]) -> Wait | None:
+        """Queue frames in order; while more than 64 KB wait already, returns what to wait for.
 
         Raises:
             ConnectionResetError: the socket is closed.
@@ -52,6 +53,18 @@ class Outbox:
         self._size += sum(map(len, frames))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
+        return self._has_room if self._size > _MOST_WAITING else None
+
+    async def send(self, frame: bytes) -> None:
+        """Queue one frame, and wait for room after it.
+
+        Raises:
+            ConnectionResetError: the socket is closed.
+        """
+        if (wait := self.put([frame])) is not None:
+            await wait()
+
+    async def _has_room(self) -> None:
         while self._size > _MOST_WAITING:
             if self._room is None:
                 self._room = asyncio.Event()
@@ -98,14 +111,14 @@ class SocketSubscriber:
         self._profile = profile
         self._prefix = id_prefix(message_id)
 
-    async def deliver(self, first_number: int, events: Sequence[TurnEvent]) -> None:
+    def deliver(self, first_number: int, events: Sequence[TurnEvent]) -> Wait | None:
         """See `chuk.chat.ports.Subscriber.deliver`."""
         documents: list[bytes] = []
         for event in events:
             documents += _DONE if isinstance(event, Done) else event_json(event, self._profile)
         if prefix := self._prefix:
             documents = [prefix + document[1:] for document in documents]
-        await self._outbox.put(documents)
+        return self._outbox.put(documents)
 
 
 def error_frame(profile: Profile, error: ChukError, message_id: MessageId | None = None) -> bytes:

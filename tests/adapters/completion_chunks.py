@@ -9,6 +9,7 @@ from typing import Any
 from chuk.adapters.completion_stream import CompletionStream
 from chuk.chat.command import CompletionRequest, Message
 from chuk.chat.events import Content, Reasoning, UpstreamEvent
+from chuk.chat.ports import Upstream
 
 DONE = b"data: [DONE]\n\n"
 
@@ -53,9 +54,12 @@ def text_of(
 def pieces_of(
     events: Iterable[UpstreamEvent], kind: type[Content] | type[Reasoning] = Content
 ) -> list[str]:
-    """The pieces of one kind; each must be the JSON of a text that is not empty."""
+    """The pieces of one kind; each must be the inside of a JSON text that is not empty."""
     pieces = [
-        json.loads(piece) for found in events if isinstance(found, kind) for piece in found.pieces
+        json.loads(b'"%b"' % piece)
+        for found in events
+        if isinstance(found, kind)
+        for piece in found.pieces
     ]
     assert all(isinstance(piece, str) and piece for piece in pieces)
     for piece in pieces:
@@ -66,3 +70,12 @@ def pieces_of(
 def of_kind(events: Sequence[UpstreamEvent], kind: type[Any]) -> list[Any]:
     """The events of one kind."""
     return [found for found in events if isinstance(found, kind)]
+
+
+async def completed(
+    upstream: Upstream, into: list[UpstreamEvent] | None = None, **fields: Any
+) -> list[UpstreamEvent]:
+    """All events of one completion; those before an error are in `into`."""
+    events = [] if into is None else into
+    await upstream.complete(a_request(**fields), events.extend)
+    return events

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import aclosing
 from pathlib import Path
-
-import aiohttp
 
 from chuk.adapters.llama import LlamaServer
 from chuk.adapters.openai_compatible import OpenAICompatible
 from chuk.chat.command import CompletionRequest, Message, Role
 from chuk.chat.events import Content, UpstreamEvent
+from tests.adapters.conftest import a_push_client
 
 REPOSITORY = Path(__file__).parents[2]
 CONTEXT_LENGTH = 1024
@@ -33,7 +31,7 @@ async def ask(server: LlamaServer, *said: tuple[Role, str], max_tokens: int = 60
 def pieces(happened: list[UpstreamEvent]) -> list[str]:
     """The pieces of an answer's text."""
     return [
-        json.loads(piece)
+        json.loads(b'"%b"' % piece)
         for event in happened
         if isinstance(event, Content)
         for piece in event.pieces
@@ -51,10 +49,13 @@ async def events(
         max_tokens=max_tokens,
         temperature=0.0,
     )
-    async with aiohttp.ClientSession() as session:
-        upstream = OpenAICompatible(session, server.address)
-        async with aclosing(upstream.complete(request)) as batches:
-            return [event async for batch in batches for event in batch]
+    found: list[UpstreamEvent] = []
+    push = a_push_client()
+    try:
+        await OpenAICompatible(push, server.address).complete(request, found.extend)
+    finally:
+        push.close()
+    return found
 
 
 def is_running(process: int) -> bool:

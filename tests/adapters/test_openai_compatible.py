@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from contextlib import AsyncExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
-import aiohttp
 import pytest
 
 from chuk.adapters.openai_compatible import Address, OpenAICompatible
 from chuk.adapters.openrouter import OpenRouter
+from chuk.adapters.push_client import PushClient
 from chuk.adapters.refusals import retry_after_seconds
 from chuk.chat.events import Ended, UpstreamEvent
 from chuk.errors import (
@@ -23,34 +24,25 @@ from chuk.errors import (
     ServiceUnavailable,
     StreamInterrupted,
 )
-from tests.adapters.completion_chunks import DONE, a_request, chunk, text_of
+from tests.adapters.completion_chunks import DONE, a_request, chunk, completed, text_of
+from tests.adapters.conftest import a_push_client
 from tests.adapters.raw_upstream import CHUNKED, SSE_HEAD, framed, raw_upstream, says
 from tests.adapters.upstream_failures import REFUSALS, SECRET, TOO_LONG
 from tests.fakes.openrouter import FakeOpenRouter, Reply
 
 
-async def taken(
-    upstream: OpenAICompatible, into: list[UpstreamEvent] | None = None
-) -> list[UpstreamEvent]:
-    """All events of one completion; those before an error are in `into`."""
-    events = [] if into is None else into
-    async for batch in upstream.complete(a_request()):
-        events += batch
-    return events
-
-
 @pytest.mark.parametrize(("answer", "expected", "details"), REFUSALS.values(), ids=REFUSALS)
 async def test_a_refusal_becomes_its_error(
     openrouter: FakeOpenRouter,
-    session: aiohttp.ClientSession,
+    push: PushClient,
     answer: Reply,
     expected: type[ChukError],
     details: dict[str, object],
 ) -> None:
     openrouter.script(answer)
-    upstream = OpenRouter(session, lambda: Address(openrouter.base_url, openrouter.api_key))
+    upstream = OpenRouter(push, lambda: Address(openrouter.base_url, openrouter.api_key))
     with pytest.raises(ChukError) as caught:
-        await taken(upstream)
+        await completed(upstream)
     assert type(caught.value) is expected
     assert caught.value.details == details
     assert SECRET not in f"{caught.value!r} {caught.value.details}"
@@ -58,7 +50,7 @@ async def test_a_refusal_becomes_its_error(
     assert len(openrouter.requests) == 1
 
 
-async def test_an_error_answer_may_arrive_in_pieces(session: aiohttp.ClientSession) -> None:
+async def test_an_error_answer_may_arrive_in_pieces(push: PushClient) -> None:
     body = json.dumps({"error": TOO_LONG}).encode()
     first_part_read = asyncio.Event()
 
@@ -71,7 +63,7 @@ async def test_an_error_answer_may_arrive_in_pieces(session: aiohttp.ClientSessi
         await writer.drain()
 
     async with raw_upstream(answer) as url:
-        completion = asyncio.create_task(taken(OpenAICompatible(session, lambda: Address(url))))
+        completion = asyncio.create_task(completed(OpenAICompatible(push, lambda: Address(url))))
         asyncio.get_running_loop().call_later(0.05, first_part_read.set)
         with pytest.raises(ChukError) as caught:
             await completion
@@ -93,13 +85,11 @@ async def test_an_error_answer_may_arrive_in_pieces(session: aiohttp.ClientSessi
     ],
     ids=range(9),
 )
-async def test_an_error_answer_may_say_anything(
-    session: aiohttp.ClientSession, body: bytes
-) -> None:
+async def test_an_error_answer_may_say_anything(push: PushClient, body: bytes) -> None:
     head = b"HTTP/1.1 503 Busy\r\nContent-Length: %d\r\n\r\n" % len(body)
     async with raw_upstream(says(head + body)) as url:
         with pytest.raises(ModelUnavailable):
-            await taken(OpenAICompatible(session, lambda: Address(url)))
+            await completed(OpenAICompatible(push, lambda: Address(url)))
 
 
 @pytest.mark.parametrize(
@@ -112,37 +102,37 @@ async def test_an_error_answer_may_say_anything(
     ],
 )
 async def test_json_instead_of_a_stream_is_an_error(
-    session: aiohttp.ClientSession, document: object, code: str
+    push: PushClient, document: object, code: str
 ) -> None:
     body = json.dumps(document).encode()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
     async with raw_upstream(says(head % len(body) + body)) as url:
         with pytest.raises(ChukError) as caught:
-            await taken(OpenAICompatible(session, lambda: Address(url)))
+            await completed(OpenAICompatible(push, lambda: Address(url)))
     assert caught.value.code == code
     assert SECRET not in caught.value.message
 
 
-async def test_a_page_instead_of_a_stream_is_an_error(session: aiohttp.ClientSession) -> None:
+async def test_a_page_instead_of_a_stream_is_an_error(push: PushClient) -> None:
     page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>\n\nlog in\n\n</html>"
     async with raw_upstream(says(page)) as url:
         with pytest.raises(ProviderError):
-            await taken(OpenAICompatible(session, lambda: Address(url)))
+            await completed(OpenAICompatible(push, lambda: Address(url)))
 
 
 async def test_nobody_there_is_the_services_fault_or_the_own_models(
-    session: aiohttp.ClientSession, unused_tcp_port: int
+    push: PushClient, unused_tcp_port: int
 ) -> None:
     nobody = Address(f"http://127.0.0.1:{unused_tcp_port}")
     with pytest.raises(ServiceUnavailable) as caught:
-        await taken(OpenRouter(session, lambda: nobody))
+        await completed(OpenRouter(push, lambda: nobody))
     assert type(caught.value) is ServiceUnavailable
     with pytest.raises(ModelUnavailable):
-        await taken(OpenAICompatible(session, lambda: nobody))
+        await completed(OpenAICompatible(push, lambda: nobody))
 
 
 async def test_a_connection_that_is_never_accepted_is_a_timeout() -> None:
-    async with AsyncExitStack() as stack:
+    with ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -152,10 +142,9 @@ async def test_a_connection_that_is_never_accepted_is_a_timeout() -> None:
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
         host, port = listener.getsockname()
-        patience = aiohttp.ClientTimeout(total=None, sock_connect=0.1)
-        session = await stack.enter_async_context(aiohttp.ClientSession(timeout=patience))
+        push = a_push_client(connect_timeout=0.1)
         with pytest.raises(ProviderTimeout):
-            await taken(OpenRouter(session, lambda: Address(f"http://{host}:{port}")))
+            await completed(OpenRouter(push, lambda: Address(f"http://{host}:{port}")))
 
 
 @pytest.mark.parametrize(
@@ -163,45 +152,45 @@ async def test_a_connection_that_is_never_accepted_is_a_timeout() -> None:
     [b"", b"HTTP/1.1 200 OK\r\nContent-", SSE_HEAD, SSE_HEAD + b"Content-Length: 9\r\n\r\n:"],
 )
 async def test_a_cut_before_any_text_is_the_providers_error(
-    session: aiohttp.ClientSession, before: bytes
+    push: PushClient, before: bytes
 ) -> None:
     async with raw_upstream(says(before)) as url:
         with pytest.raises(ProviderError):
-            await taken(OpenAICompatible(session, lambda: Address(url)))
+            await completed(OpenAICompatible(push, lambda: Address(url)))
 
 
 @pytest.mark.parametrize("delta", [{"content": "Hel"}, {"reasoning": "Hel"}])
 async def test_a_cut_after_some_text_interrupts_the_stream(
-    session: aiohttp.ClientSession, delta: dict[str, str]
+    push: PushClient, delta: dict[str, str]
 ) -> None:
     events: list[UpstreamEvent] = []
     async with raw_upstream(says(CHUNKED, framed(chunk(**delta)))) as url:
         with pytest.raises(StreamInterrupted):
-            await taken(OpenAICompatible(session, lambda: Address(url)), events)
+            await completed(OpenAICompatible(push, lambda: Address(url)), events)
     assert Ended() not in events
 
 
 async def test_an_end_without_a_reason_is_an_interruption(
-    session: aiohttp.ClientSession,
+    push: PushClient,
 ) -> None:
     async with raw_upstream(says(CHUNKED, framed(chunk(content="Hel")), framed(b""))) as url:
         with pytest.raises(StreamInterrupted):
-            await taken(OpenAICompatible(session, lambda: Address(url)))
+            await completed(OpenAICompatible(push, lambda: Address(url)))
 
 
 @pytest.mark.parametrize("ending", [b"", framed(b"")], ids=["cut", "ended"])
 async def test_a_finish_reason_is_an_end_even_without_the_last_words(
-    session: aiohttp.ClientSession, ending: bytes
+    push: PushClient, ending: bytes
 ) -> None:
     parts = (CHUNKED, framed(chunk(content="Hello")), framed(chunk("stop")), ending)
     async with raw_upstream(says(*parts)) as url:
-        events = await taken(OpenAICompatible(session, lambda: Address(url)))
+        events = await completed(OpenAICompatible(push, lambda: Address(url)))
     assert text_of(events) == "Hello"
     assert events[-1] == Ended()
 
 
 async def test_a_body_that_goes_on_after_its_end_is_left(
-    session: aiohttp.ClientSession,
+    push: PushClient,
 ) -> None:
     left = asyncio.Event()
 
@@ -215,27 +204,47 @@ async def test_a_body_that_goes_on_after_its_end_is_left(
         left.set()
 
     async with raw_upstream(answer) as url:
-        events = await taken(OpenAICompatible(session, lambda: Address(url)))
+        events = await completed(OpenAICompatible(push, lambda: Address(url)))
         assert events[-1] == Ended()
         async with asyncio.timeout(5):
             await left.wait()
 
 
-async def test_closing_the_generator_leaves_upstream_at_once(
-    openrouter: FakeOpenRouter, session: aiohttp.ClientSession
+async def test_being_cancelled_leaves_upstream_at_once(
+    openrouter: FakeOpenRouter, push: PushClient
 ) -> None:
     openrouter.script(Reply(content=["a", "b"], stall_after=1))
-    upstream = OpenRouter(session, lambda: Address(openrouter.base_url, openrouter.api_key))
-    batches = upstream.complete(a_request())
-    async for batch in batches:
+    upstream = OpenRouter(push, lambda: Address(openrouter.base_url, openrouter.api_key))
+    came = asyncio.Event()
+
+    def take(batch: Sequence[UpstreamEvent]) -> None:
         if text_of(batch):
-            break
-    await batches.aclose()
+            came.set()
+
+    completion = asyncio.create_task(upstream.complete(a_request(), take))
+    await came.wait()
+    completion.cancel()
+    await openrouter.wait_for_disconnect()
+    with pytest.raises(asyncio.CancelledError):
+        await completion
+
+
+async def test_what_a_taker_raises_ends_the_completion_and_the_connection(
+    openrouter: FakeOpenRouter, push: PushClient
+) -> None:
+    openrouter.script(Reply(content=["a", "b"], stall_after=1))
+    upstream = OpenRouter(push, lambda: Address(openrouter.base_url, openrouter.api_key))
+
+    def take(batch: Sequence[UpstreamEvent]) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await upstream.complete(a_request(), take)
     await openrouter.wait_for_disconnect()
 
 
 async def test_a_server_of_ones_own_gets_its_model_name_and_no_key(
-    session: aiohttp.ClientSession,
+    push: PushClient,
 ) -> None:
     asked: list[bytes] = []
 
@@ -247,7 +256,7 @@ async def test_a_server_of_ones_own_gets_its_model_name_and_no_key(
         await writer.drain()
 
     async with raw_upstream(answer) as url:
-        await taken(OpenAICompatible(session, lambda: Address(url), model_name="their name"))
+        await completed(OpenAICompatible(push, lambda: Address(url), model_name="their name"))
     head, body = asked
     assert b"authorization" not in head.lower()
     assert b'"model":"their name"' in body

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import aiohttp
 import pytest
 
 from chuk.adapters.openai_compatible import Address
 from chuk.adapters.openrouter import OpenRouter
+from chuk.adapters.push_client import PushClient
 from chuk.chat.command import Message, ReasoningEffort
 from chuk.chat.events import Ended, Opened, UpstreamEvent, UpstreamUsage
-from tests.adapters.completion_chunks import a_request, of_kind, text_of
+from tests.adapters.completion_chunks import completed, of_kind, text_of
 from tests.fakes.openrouter import FakeOpenRouter, Reply
 
 PICTURE = "data:image/png;base64,iVBORw0KGgo="
 
 
-async def completed(
-    fake: FakeOpenRouter, session: aiohttp.ClientSession, **fields: object
-) -> list[UpstreamEvent]:
+async def answered(fake: FakeOpenRouter, push: PushClient, **fields: object) -> list[UpstreamEvent]:
     """All events of one completion."""
-    upstream = OpenRouter(session, lambda: Address(fake.base_url, fake.api_key))
-    return [event async for batch in upstream.complete(a_request(**fields)) for event in batch]
+    return await completed(OpenRouter(push, lambda: Address(fake.base_url, fake.api_key)), **fields)
 
 
 async def test_a_completion_says_who_answered_what_and_for_how_much(
-    openrouter: FakeOpenRouter, session: aiohttp.ClientSession
+    openrouter: FakeOpenRouter, push: PushClient
 ) -> None:
     openrouter.script(Reply(content=["Hel", "lo"]))
-    events = await completed(openrouter, session)
+    events = await answered(openrouter, push)
     (generation,) = openrouter.generations.values()
     assert events[0] == Opened(generation.id, "Groq")
     assert text_of(events) == "Hello"
@@ -37,10 +34,10 @@ async def test_a_completion_says_who_answered_what_and_for_how_much(
 
 
 async def test_the_request_is_what_was_asked_for(
-    openrouter: FakeOpenRouter, session: aiohttp.ClientSession
+    openrouter: FakeOpenRouter, push: PushClient
 ) -> None:
     messages = (Message("system", "Be kind."), Message("user", "Hello"))
-    await completed(openrouter, session, messages=messages, max_tokens=77, temperature=0.25)
+    await answered(openrouter, push, messages=messages, max_tokens=77, temperature=0.25)
     (record,) = openrouter.completions
     assert record.headers["authorization"] == f"Bearer {openrouter.api_key}"
     assert record.headers["accept-encoding"] == "identity"
@@ -66,10 +63,10 @@ async def test_the_request_is_what_was_asked_for(
 
 
 async def test_fallbacks_go_only_to_the_listed_providers_in_their_order(
-    openrouter: FakeOpenRouter, session: aiohttp.ClientSession
+    openrouter: FakeOpenRouter, push: PushClient
 ) -> None:
     slugs = ("groq", "deepinfra/fp8")
-    await completed(openrouter, session, providers=slugs, allow_fallbacks=True)
+    await answered(openrouter, push, providers=slugs, allow_fallbacks=True)
     (record,) = openrouter.completions
     assert record.body["provider"] == {
         "only": ["groq", "deepinfra/fp8"],
@@ -80,12 +77,10 @@ async def test_fallbacks_go_only_to_the_listed_providers_in_their_order(
     }
 
 
-async def test_pictures_follow_their_text(
-    openrouter: FakeOpenRouter, session: aiohttp.ClientSession
-) -> None:
-    await completed(
+async def test_pictures_follow_their_text(openrouter: FakeOpenRouter, push: PushClient) -> None:
+    await answered(
         openrouter,
-        session,
+        push,
         model_id="google/gemma-3-27b-it",
         providers=("parasail/fp8",),
         messages=(Message("user", "What is this?", (PICTURE,)), Message("user", "", (PICTURE,))),
@@ -111,27 +106,19 @@ async def test_pictures_follow_their_text(
 )
 async def test_reasoning_effort_is_said_in_openrouters_words(
     openrouter: FakeOpenRouter,
-    session: aiohttp.ClientSession,
+    push: PushClient,
     effort: ReasoningEffort | None,
     asked: object,
 ) -> None:
-    await completed(openrouter, session, reasoning_effort=effort)
+    await answered(openrouter, push, reasoning_effort=effort)
     (record,) = openrouter.completions
     assert record.body.get("reasoning") == asked
     assert "reasoning_effort" not in record.body
 
 
 async def test_one_connection_serves_one_completion_after_the_other(
-    openrouter: FakeOpenRouter,
+    openrouter: FakeOpenRouter, push: PushClient
 ) -> None:
-    made = []
-
-    async def note(_session: object, _context: object, params: object) -> None:
-        made.append(params)
-
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_create_start.append(note)
-    async with aiohttp.ClientSession(trace_configs=[trace]) as session:
-        for _ in range(3):
-            await completed(openrouter, session)
-    assert len(made) == 1
+    for _ in range(3):
+        await answered(openrouter, push)
+    assert len({request.peer for request in openrouter.requests}) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from chuk.catalog.models import Model, Pricing, Provider
 from chuk.chat.command import ChatCommand, CompletionRequest, Message
 from chuk.chat.events import Content, TurnEvent, UpstreamEvent, count_events
 from chuk.chat.generation import Generation, Patience
+from chuk.chat.ports import Take, Wait
 from chuk.chat.resolution import resolve
 from chuk.credits.pricing import PriceList
 
@@ -33,11 +34,11 @@ PATIENCE = Patience(first_byte=120, between_reads=60, silence=20)
 
 def says(text: str) -> Content:
     """One piece of content."""
-    return Content([orjson.dumps(text)])
+    return Content([orjson.dumps(text)[1:-1]])
 
 
 class ScriptedUpstream:
-    """Yields what is given to it; raises what is an exception; ends at None.
+    """Hands on what is given to it; raises what is an exception; ends at None.
 
     Attributes:
         is_open: whether a completion is being read.
@@ -54,16 +55,15 @@ class ScriptedUpstream:
         for batch in batches:
             self._batches.put_nowait(batch)
 
-    async def complete(
-        self, request: CompletionRequest
-    ) -> AsyncGenerator[Sequence[UpstreamEvent], None]:
+    async def complete(self, request: CompletionRequest, take: Take) -> None:
         """See `chuk.chat.ports.Upstream.complete`."""
         self.is_open = True
         try:
             while (batch := await self._batches.get()) is not None:
                 if isinstance(batch, BaseException):
                     raise batch
-                yield batch
+                if (wait := take(batch)) is not None:
+                    await wait()
         finally:
             self.is_open = False
 
@@ -83,12 +83,15 @@ class Listener:
         self.may_go_on.set()
         self.gone = False
 
-    async def deliver(self, first_number: int, events: Sequence[TurnEvent]) -> None:
+    def deliver(self, first_number: int, events: Sequence[TurnEvent]) -> Wait | None:
         """See `chuk.chat.ports.Subscriber.deliver`."""
         if self.gone:
             raise ConnectionResetError
         assert first_number == count_events(self.events) + 1
         self.events += events
+        return None if self.may_go_on.is_set() else self._waits
+
+    async def _waits(self) -> None:
         await self.may_go_on.wait()
 
     def kinds(self) -> list[str]:

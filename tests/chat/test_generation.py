@@ -42,22 +42,6 @@ async def test_a_turn_tells_what_upstream_says_and_then_its_end() -> None:
     assert not upstream.is_open
 
 
-async def test_those_who_wait_are_let_go_at_the_end_though_upstream_lingers() -> None:
-    upstream, listener = ScriptedUpstream(), Listener()
-    turn = a_turn(upstream)
-    task = turn.begin(listener)
-    over: list[bool] = []
-    turn.when_over(lambda: over.append(True))
-    upstream.gives([OPENED, says("a"), Ended()])
-    async with asyncio.timeout(5):
-        await turn.finished()
-    assert over == [True] and listener.kinds() == SUCCESS
-    assert upstream.is_open and not task.done()
-    upstream.gives(None)
-    await task
-    assert over == [True]
-
-
 async def test_a_turn_stopped_before_its_first_step_still_tells_its_end() -> None:
     upstream, listener = ScriptedUpstream(), Listener()
     turn = a_turn(upstream)

@@ -170,6 +170,7 @@ class FakeOpenRouter:
             request.path.removeprefix(_PREFIX),
             dict(request.query),
             {name.lower(): value for name, value in request.headers.items()},
+            peer=request.transport and request.transport.get_extra_info("peername"),
         )
         request[RECORD] = record
         task = asyncio.current_task()

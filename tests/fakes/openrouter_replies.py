@@ -102,6 +102,7 @@ class RecordedRequest:
         body: the JSON; None for a GET.
         pieces_sent: how many pieces were written so far.
         outcome: open, finished, refused, broken (by the stand-in), disconnected (by the client).
+        peer: the client's end of the connection.
     """
 
     method: str
@@ -111,6 +112,7 @@ class RecordedRequest:
     body: Any = None
     pieces_sent: int = 0
     outcome: str = "open"
+    peer: object = None
 
 
 @dataclass

@@ -25,7 +25,7 @@ ROOMS = {
     "media": "credits catalog accounts.principal",
     "web": (
         "settings accounts.locks accounts.ports accounts.principal accounts.tokens chat.events"
-        " credits.money"
+        " chat.ports credits.money"
     ),
     "adapters": (
         "accounts.ports accounts.tokens catalog.models catalog.ports catalog.prices"

@@ -146,7 +146,7 @@ class SocketSession:
             case "cancel":
                 self._cancel(message_id)
             case "ping":
-                await self._outbox.put([b'{"type":"pong"}'])
+                await self._outbox.send(b'{"type":"pong"}')
             case _:
                 raise InvalidRequest.field("type", "Must be cancel, ping, or absent for a turn.")
 
@@ -208,7 +208,7 @@ class SocketSession:
             self._strikes = 0
         if isinstance(error, _Nameless):
             error, message_id = error.cause, None
-        await self._outbox.put([error_frame(self._profile, error, message_id)])
+        await self._outbox.send(error_frame(self._profile, error, message_id))
         if self._strikes >= _STRIKES:
             self.close_soon(WSCloseCode.POLICY_VIOLATION)
 
