@@ -1,7 +1,7 @@
 """Brings our records of a customer up to what Stripe says right now.
 
-Whatever has happened, this does the same: read the present state from Stripe, write it as a
-whole, enter what it means in the ledger. So the order of events does not matter.
+Whatever has happened, this does the same: read the present state from Stripe, enter what it
+means in the ledger, write it as a whole. So the order of events does not matter.
 
 In one process a customer is looked at by one at a time. Several processes are kept from leaving
 an older state behind like this: whoever wrote a state reads Stripe again, and writes again
@@ -91,8 +91,9 @@ class Subscriptions:
                 changes.append("linked")
             if await self._deletions.is_locked(user_id):
                 return Refreshed(state, user_id)
-            changes += await self._save(user_id, state)
+            # The ledger first: a subscription that is saved as ended has lapsed, whatever stops us.
             changes += await self._grants.apply(user_id, state)
+            changes += await self._save(user_id, state)
             return Refreshed(state, user_id, tuple(changes))
 
     async def differences(self, customer_id: str) -> list[str]:
@@ -139,7 +140,7 @@ class Subscriptions:
             return None
         linked = await self._store.link_customer(state.user_id, state.id)
         if linked != state.id:
-            logger("billing").warning("second_customer_of_a_user", customer=state.id)
+            logger("billing").warning("second_customer_of_a_user")
             return None
         return state.user_id
 
