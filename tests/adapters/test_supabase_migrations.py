@@ -10,6 +10,7 @@ import pytest
 
 from chuk.adapters.supabase.migrations import PASTED_FROM, apply, migration_files
 from chuk.errors import ServiceUnavailable
+from tests.adapters.supabase_work import ADA
 from tests.fakes.supabase_postgres import TestDatabase, empty_project
 
 NAMES = [file.name.removesuffix(".sql") for file in migration_files()]
@@ -68,9 +69,7 @@ async def test_pasting_every_file_again_changes_nothing_and_loses_nothing(
     database: TestDatabase,
 ) -> None:
     await apply(database.url)
-    await database.run(
-        "select public.chuk_grant('aaaaaaaa-0000-4000-8000-000000000001', 1000, 'a', null, now(), 3)"
-    )
+    await database.run("select public.chuk_grant(%s, 1000, 'a', null, now(), 3)", ADA)
     everything = "select to_jsonb(b), salt from public.user_billing b, chuk.deletion_salt"
     before, shape = await database.run(everything), await database.run(_SHAPE)
     for name in NAMES:
@@ -78,7 +77,7 @@ async def test_pasting_every_file_again_changes_nothing_and_loses_nothing(
         await paste(database, name)
     assert await database.run(_SHAPE) == shape
     assert await database.run(everything) == before
-    assert await database.run("select public.chuk_verify()") == [([],)]
+    assert await database.run("select public.chuk_verify()") == [({"rows": []},)]
 
 
 async def test_two_processes_that_migrate_at_once_apply_each_file_once(

@@ -30,7 +30,7 @@ from tests.fakes.supabase_postgres import TestDatabase, fresh_database
 from tests.fakes.supabase_rest import Claims, Rest, error_answer
 from tests.fakes.supabase_storage import Storage
 
-Fault = Literal["down", "slow", "error", "nonsense", "lost"]
+Fault = Literal["down", "slow", "error", "nonsense", "empty", "lost"]
 
 
 class FakeSupabaseProject(FakeSupabaseAuth):
@@ -79,8 +79,8 @@ class FakeSupabaseProject(FakeSupabaseAuth):
 
         Args:
             fault: `down` closes the connection; `slow` answers nothing until `heal`; `error` is
-                an answer 500; `nonsense` a page of HTML with 200; `lost` does what is asked and
-                then closes the connection without an answer.
+                an answer 500; `nonsense` a page of HTML with 200, `empty` one without a body;
+                `lost` does what is asked and then closes the connection without an answer.
         """
         self.release.clear()
         self._fault = (fault, path, times)
@@ -141,6 +141,8 @@ class FakeSupabaseProject(FakeSupabaseAuth):
             return error_answer(500, "XX000", "something broke")
         if fault == "nonsense":
             return web.Response(text="<html>Welcome</html>", content_type="text/html")
+        if fault == "empty":
+            return web.Response(content_type="application/json")
         try:
             answer = await handler(request)  # type: ignore[operator]
         except psycopg.Error as error:

@@ -78,3 +78,8 @@ def each(read: Callable[[Any], Item]) -> Callable[[Any], Sequence[Item]]:
         return [read(item) for item in value]
 
     return read_list
+
+
+def rows(read: Callable[[Any], Item]) -> Callable[[Any], Sequence[Item]]:
+    """A list as a function answers it: in an object."""
+    return lambda value: each(read)(fields(value)["rows"])

@@ -28,7 +28,9 @@ class SupabaseBilling:
     async def customer_of(self, user_id: UUID) -> str | None:
         """See the port."""
         return await self._project.call(
-            "customer_of", answers.optional(answers.text), user_id=user_id
+            "customer_of",
+            lambda answer: answers.optional(answers.text)(answers.fields(answer)["customer_id"]),
+            user_id=user_id,
         )
 
     async def user_of(self, customer_id: str) -> UUID | None:
@@ -40,7 +42,7 @@ class SupabaseBilling:
     async def link_customer(self, user_id: UUID, customer_id: str) -> str:
         """See the port."""
         return await self._project.call(
-            "link_customer", answers.text, customer_id=customer_id, **self._whose(user_id)
+            "link_customer", _tied, customer_id=customer_id, **self._whose(user_id)
         )
 
     async def unlink_customer(self, customer_id: str) -> None:
@@ -70,7 +72,7 @@ class SupabaseBilling:
     async def customers(self, after: str | None, limit: int) -> Sequence[tuple[str, UUID]]:
         """See the port."""
         return await self._project.call(
-            "customers", answers.each(_customer), after=after, limit=limit
+            "customers", answers.rows(_customer), after=after, limit=limit
         )
 
     async def record_event(self, event: InboxEvent) -> bool:
@@ -101,11 +103,15 @@ class SupabaseBilling:
     async def pending_events(self, older_than: datetime, limit: int) -> Sequence[InboxEvent]:
         """See the port."""
         return await self._project.call(
-            "pending_events", answers.each(_event), older_than=older_than, limit=limit
+            "pending_events", answers.rows(_event), older_than=older_than, limit=limit
         )
 
     def _whose(self, user_id: UUID) -> dict[str, object]:
         return {"user_id": user_id, "free_messages": self._free_messages, "now": self._clock()}
+
+
+def _tied(answer: Any) -> str:
+    return answers.text(answers.fields(answer)["customer_id"])
 
 
 def _user_id(answer: Any) -> UUID:

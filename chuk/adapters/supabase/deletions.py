@@ -41,7 +41,7 @@ class SupabaseDeletions:
 
     async def locked_since(self, moment: datetime) -> Sequence[UUID]:
         """See the port."""
-        return await self._project.call("locked_since", answers.each(UUID), moment=moment)
+        return await self._project.call("locked_since", answers.rows(UUID), moment=moment)
 
     async def claim_due(
         self, owner: str, now: datetime, lease_until: datetime, limit: int
@@ -49,7 +49,7 @@ class SupabaseDeletions:
         """See the port."""
         return await self._project.call(
             "claim_deletions",
-            answers.each(_deletion),
+            answers.rows(_deletion),
             owner=owner,
             now=now,
             lease_until=lease_until,

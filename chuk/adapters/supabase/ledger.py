@@ -99,7 +99,7 @@ class SupabaseLedger:
         """See the port."""
         return await self._project.call(
             "claim_orphans",
-            answers.each(_open_hold),
+            answers.rows(_open_hold),
             owner=owner,
             now=now,
             lease_until=lease_until,
@@ -170,7 +170,7 @@ class SupabaseLedger:
         moment, hold_id = before or (None, None)
         return await self._project.call(
             "receipts",
-            answers.each(_receipt),
+            answers.rows(_receipt),
             user_id=user_id,
             before=moment,
             before_id=hold_id,
@@ -183,7 +183,7 @@ class SupabaseLedger:
         """See the port."""
         return await self._project.call(
             "usage_sums",
-            answers.each(_usage_sum),
+            answers.rows(_usage_sum),
             user_id=user_id,
             by=by,
             since=since,
@@ -192,11 +192,11 @@ class SupabaseLedger:
 
     async def verify(self) -> Sequence[Difference]:
         """See the port."""
-        return await self._project.call("verify", answers.each(_difference))
+        return await self._project.call("verify", answers.rows(_difference))
 
     async def unknown_costs(self, limit: int) -> Sequence[Receipt]:
         """See the port."""
-        return await self._project.call("unknown_costs", answers.each(_receipt), limit=limit)
+        return await self._project.call("unknown_costs", answers.rows(_receipt), limit=limit)
 
     def _whose(self, user_id: UUID) -> dict[str, object]:
         """What every function needs that may have to make a purse."""

@@ -37,6 +37,12 @@ begin
 end
 $$;
 
+-- Lists travel in an object, so that an empty body cannot be taken for an empty list.
+create or replace function chuk.as_rows(p_rows jsonb) returns jsonb
+language sql immutable set search_path = '' as $$
+  select jsonb_build_object('rows', coalesce(p_rows, '[]'))
+$$;
+
 create or replace function chuk.hold_as_json(p_hold chuk.holds) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_build_object(
@@ -254,7 +260,7 @@ language sql security definer set search_path = '' as $$
     update chuk.holds h set owner = p_owner, lease_until = p_lease_until, attempts = attempts + 1
     from orphans where h.id = orphans.id returning h.*
   )
-  select coalesce(jsonb_agg(
+  select chuk.as_rows(jsonb_agg(
     jsonb_build_object(
       'id', id, 'user_id', user_id, 'amount', amount_micro, 'is_free_message', is_free_message,
       'operation', operation, 'model_id', model_id, 'provider_slug', provider_slug,
@@ -262,7 +268,7 @@ language sql security definer set search_path = '' as $$
       'completion_tokens', completion_tokens, 'cost', cost_micro, 'cost_usd', cost_usd::text,
       'opened_at', opened_at, 'attempts', attempts
     ) order by opened_at, id
-  ), '[]') from claimed
+  )) from claimed
 $$;
 
 -- Without an owner: the process that lets go of it renews its leases all the same.

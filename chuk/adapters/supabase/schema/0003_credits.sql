@@ -215,7 +215,7 @@ create or replace function public.chuk_receipts(
   p_user_id uuid, p_before timestamptz, p_before_id text, p_limit integer
 ) returns jsonb
 language sql stable security definer set search_path = '' as $$
-  select coalesce(jsonb_agg(chuk.receipt_as_json(page) order by created_at desc, hold_id desc), '[]')
+  select chuk.as_rows(jsonb_agg(chuk.receipt_as_json(page) order by created_at desc, hold_id desc))
   from (
     select * from public.usage_logs
     where user_id = p_user_id
@@ -229,9 +229,9 @@ create or replace function public.chuk_usage_sums(
   p_user_id uuid, p_by text, p_since timestamptz, p_until timestamptz
 ) returns jsonb
 language sql stable security definer set search_path = '' as $$
-  select coalesce(jsonb_agg(to_jsonb(summed) order by
+  select chuk.as_rows(jsonb_agg(to_jsonb(summed) order by
     case when p_by = 'day' then key end desc, charged desc, requests desc, key
-  ), '[]')
+  ))
   from (
     select
       case p_by when 'day' then to_char(created_at at time zone 'UTC', 'YYYY-MM-DD')
@@ -249,7 +249,7 @@ $$;
 
 create or replace function public.chuk_unknown_costs(p_limit integer) returns jsonb
 language sql stable security definer set search_path = '' as $$
-  select coalesce(jsonb_agg(chuk.receipt_as_json(page) order by created_at desc, hold_id desc), '[]')
+  select chuk.as_rows(jsonb_agg(chuk.receipt_as_json(page) order by created_at desc, hold_id desc))
   from (
     select * from public.usage_logs where basis = 'unknown'
     order by created_at desc, hold_id desc limit p_limit
@@ -308,11 +308,11 @@ language sql stable security definer set search_path = '' as $$
       coalesce(sum(computed), 0) as computed, bool_or(differs) as differs
     from rows group by user_id
   )
-  select coalesce(jsonb_agg(
+  select chuk.as_rows(jsonb_agg(
     jsonb_build_object(
       'user_id', user_id, 'what', what, 'recorded', recorded, 'computed', computed
     ) order by user_id, what
-  ), '[]')
+  ))
   from (
     select * from balances union all select * from holds union all select * from usage
   ) every_figure

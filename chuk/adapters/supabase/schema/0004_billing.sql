@@ -2,7 +2,7 @@
 
 create or replace function public.chuk_customer_of(p_user_id uuid) returns jsonb
 language sql stable security definer set search_path = '' as $$
-  select to_jsonb((
+  select jsonb_build_object('customer_id', (
     select customer_id from chuk.customers where user_id = p_user_id and not is_gone
   ))
 $$;
@@ -25,7 +25,7 @@ begin
   perform chuk.locked_purse(p_user_id, p_free_messages, p_now);
   select customer_id into tied from chuk.customers where user_id = p_user_id and not is_gone;
   if found then
-    return to_jsonb(tied);
+    return jsonb_build_object('customer_id', tied);
   end if;
   if chuk.is_locked(p_user_id) then
     raise exception 'the account is locked' using errcode = 'CK403';
@@ -35,7 +35,7 @@ begin
   if not found then
     raise exception 'this customer is tied to another user' using errcode = 'CK400';
   end if;
-  return to_jsonb(p_customer_id);
+  return jsonb_build_object('customer_id', p_customer_id);
 end
 $$;
 
@@ -81,8 +81,8 @@ $$;
 
 create or replace function public.chuk_customers(p_after text, p_limit integer) returns jsonb
 language sql stable security definer set search_path = '' as $$
-  select coalesce(
-    jsonb_agg(jsonb_build_array(customer_id, user_id) order by customer_id), '[]'
+  select chuk.as_rows(
+    jsonb_agg(jsonb_build_array(customer_id, user_id) order by customer_id)
   )
   from (
     select customer_id, user_id from chuk.customers
@@ -135,7 +135,7 @@ $$;
 create or replace function public.chuk_pending_events(p_older_than timestamptz, p_limit integer)
 returns jsonb
 language sql stable security definer set search_path = '' as $$
-  select coalesce(jsonb_agg(chuk.event_as_json(page) order by received_at, id), '[]')
+  select chuk.as_rows(jsonb_agg(chuk.event_as_json(page) order by received_at, id))
   from (
     select * from chuk.inbox where applied_at is null and received_at < p_older_than
     order by received_at, id limit p_limit

@@ -43,7 +43,7 @@ $$;
 
 create or replace function public.chuk_locked_since(p_moment timestamptz) returns jsonb
 language sql stable security definer set search_path = '' as $$
-  select coalesce(jsonb_agg(user_id order by requested_at, id), '[]')
+  select chuk.as_rows(jsonb_agg(user_id order by requested_at, id))
   from chuk.deletions where not is_finished and requested_at >= p_moment
 $$;
 
@@ -61,7 +61,7 @@ language sql security definer set search_path = '' as $$
     update chuk.deletions d set owner = p_owner, lease_until = p_lease_until
     from due where d.id = due.id returning d.*
   )
-  select coalesce(jsonb_agg(chuk.deletion_as_json(c) order by c.due_at, c.id), '[]')
+  select chuk.as_rows(jsonb_agg(chuk.deletion_as_json(c) order by c.requested_at, c.id))
   from claimed c
 $$;
 
