@@ -164,3 +164,16 @@ async def test_a_slow_stripe_is_a_timeout(start_server: StartServer, stripe: Fak
         stripe.fail(Fault.SLOW, times=None)
         code, answer = await post(server, CHECKOUT)
         assert (code, answer["error"]["code"]) == (504, "PROVIDER_TIMEOUT")
+
+
+@pytest.mark.parametrize("path", ROUTES)
+async def test_without_a_key_billing_says_that_it_is_off(
+    start_server: StartServer, path: str
+) -> None:
+    async with start_server() as server:
+        code, answer = await post(server, path)
+        assert (code, answer["error"]["code"]) == (503, "FEATURE_DISABLED")
+        async with server.client.post(f"{server.url}{path}", headers=JSON) as stranger:
+            assert stranger.status == 401
+        shown = await status(server)
+        assert (shown["subscription_status"], shown["free_messages_remaining"]) == ("none", 10)

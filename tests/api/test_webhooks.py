@@ -115,3 +115,12 @@ async def test_a_body_over_the_limit_is_refused(server: RunningServer, stripe: F
     large = fits + b" "
     signature = stripe.signature(large, at=int(time.time()))
     assert await send(server, large, signature) == (413, "FILE_TOO_LARGE")
+
+
+async def test_without_a_key_stripe_is_asked_to_send_its_event_again(
+    start_server: StartServer, stripe: FakeStripe
+) -> None:
+    async with start_server() as server:
+        body = b'{"id": "evt_1", "type": "invoice.paid"}'
+        signature = stripe.signature(body, at=int(time.time()))
+        assert await send(server, body, signature) == (503, "FEATURE_DISABLED")

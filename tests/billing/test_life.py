@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
 import pytest
 
-from tests.billing.till import USER, Till
-from tests.fakes.stripe import PRICE
+from chuk.credits.money import MicroEuro
+from tests.billing.till import USER, Till, open_supabase_till, open_till
+from tests.fakes.stripe import PRICE, FakeStripe
 from tests.fakes.stripe_account import StripeAccount
 from tests.fakes.stripe_objects import OTHER_PRICE
+from tests.fakes.supabase_project import FakeSupabaseProject
 
 PAID = 16_000_000
+
+
+@pytest.fixture(params=["sqlite", "supabase"])
+async def till(
+    request: pytest.FixtureRequest,
+    fake: FakeStripe,
+    session: aiohttp.ClientSession,
+    tmp_path: Path,
+) -> AsyncIterator[Till]:
+    """A process that bills, over either store."""
+    if request.param == "sqlite":
+        async with open_till(fake, session, tmp_path) as opened:
+            yield opened
+        return
+    async with (
+        FakeSupabaseProject() as project,
+        open_supabase_till(fake, session, project) as opened,
+    ):
+        yield opened
 
 
 @pytest.fixture
@@ -26,9 +51,7 @@ async def look(till: Till) -> None:
 
 async def spend(till: Till, amount: int) -> None:
     """Stand in for chatting: take credits away for good."""
-    await till.ledger.take_back(
-        USER, grant_of(till), type((await till.purse()).available)(amount), f"spent:{amount}"
-    )
+    await till.ledger.take_back(USER, grant_of(till), MicroEuro(amount), f"spent:{amount}")
 
 
 def grant_of(till: Till) -> str:
@@ -148,7 +171,7 @@ async def test_support_credits_outlive_a_second_look_at_an_ended_subscription(
     subscription = await till.subscribe()
     account.cancel(subscription["id"])
     await look(till)
-    await till.ledger.grant(USER, type((await till.purse()).available)(5), "support:1")
+    await till.ledger.grant(USER, MicroEuro(5), "support:1")
     await till.subscriptions.sync(USER)
     assert (await till.purse()).available == 5
 

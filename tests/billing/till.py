@@ -1,4 +1,4 @@
-"""Billing over a real SQLite store and a stand-in for Stripe."""
+"""Billing over a real store and a stand-in for Stripe."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from uuid import UUID
 
 import aiohttp
 
+from chuk.accounts.ports import DeletionStore
 from chuk.adapters.sqlite.billing import SqliteBilling
 from chuk.adapters.sqlite.database import Database
 from chuk.adapters.sqlite.deletions import SqliteDeletions
@@ -18,18 +19,22 @@ from chuk.adapters.sqlite.ledger import SqliteLedger
 from chuk.adapters.stripe import Stripe
 from chuk.adapters.stripe_client import StripeClient
 from chuk.adapters.stripe_webhook import StripeWebhook
+from chuk.adapters.supabase.books import open_supabase_books
 from chuk.billing.checkout import Checkout, CheckoutTerms
 from chuk.billing.erasure import SubscriptionErasure
 from chuk.billing.inbox import Inbox
+from chuk.billing.ports import BillingStore
 from chuk.billing.reconcile import Reconciliation
 from chuk.billing.service import make_billing
 from chuk.billing.status import Status, StatusDesk
 from chuk.billing.subscriptions import Subscriptions
 from chuk.credits.ledger import Purse
 from chuk.credits.money import MicroEuro
+from chuk.credits.ports import LedgerStore
 from chuk.errors import ChukError
 from tests.fakes.stripe import PRICE, FakeStripe
 from tests.fakes.stripe_objects import Object
+from tests.fakes.supabase_project import FakeSupabaseProject
 
 USER = UUID("aaaaaaaa-0000-4000-8000-000000000001")
 OTHER_USER = UUID("aaaaaaaa-0000-4000-8000-000000000002")
@@ -51,9 +56,9 @@ class Till:
     """
 
     fake: FakeStripe
-    store: SqliteBilling
-    ledger: SqliteLedger
-    deletions: SqliteDeletions
+    store: BillingStore
+    ledger: LedgerStore
+    deletions: DeletionStore
     provider: Stripe
     webhook: StripeWebhook
     subscriptions: Subscriptions
@@ -104,28 +109,23 @@ class Till:
         return await self.desk.status_of(user)
 
 
-@asynccontextmanager
-async def open_till(
+def till_over(
     fake: FakeStripe,
     session: aiohttp.ClientSession,
-    folder: Path,
     *,
+    store: BillingStore,
+    ledger: LedgerStore,
+    deletions: DeletionStore,
     promotion_codes: bool = False,
     automatic_tax: bool = False,
-    timeout: float = 10.0,
-    retries: int = 0,
-) -> AsyncIterator[Till]:
-    """A process of its own; several may share the folder, as several processes would."""
-    database = await Database.open(folder / "chuk.sqlite3", fake.clock)
-    store = SqliteBilling(database, clock=fake.clock)
-    ledger = SqliteLedger(database, free_messages=10, clock=fake.clock)
-    deletions = SqliteDeletions(database, clock=fake.clock)
+) -> Till:
+    """A process of its own over these stores."""
     client = StripeClient(
         session,
         secret_key=fake.secret_key,
         base_url=fake.base_url,
-        timeout=timeout,
-        retries=retries,
+        timeout=10,
+        retries=0,
         sleep=no_wait,
     )
     provider = Stripe(client, price_id=PRICE, is_live=False, clock=fake.clock)
@@ -139,7 +139,7 @@ async def open_till(
         reconcile_interval=3600,
         clock=fake.clock,
     )
-    till = Till(
+    return Till(
         fake=fake,
         store=store,
         ledger=ledger,
@@ -153,7 +153,42 @@ async def open_till(
         erasure=billing.erasure,
         desk=StatusDesk(store, ledger, plan="pro"),
     )
+
+
+@asynccontextmanager
+async def open_till(
+    fake: FakeStripe, session: aiohttp.ClientSession, folder: Path, **options: bool
+) -> AsyncIterator[Till]:
+    """A process over SQLite; several may share the folder, as several processes would."""
+    database = await Database.open(folder / "chuk.sqlite3", fake.clock)
     try:
-        yield till
+        yield till_over(
+            fake,
+            session,
+            store=SqliteBilling(database, clock=fake.clock),
+            ledger=SqliteLedger(database, free_messages=10, clock=fake.clock),
+            deletions=SqliteDeletions(database, clock=fake.clock),
+            **options,
+        )
     finally:
         await database.close()
+
+
+@asynccontextmanager
+async def open_supabase_till(
+    fake: FakeStripe, session: aiohttp.ClientSession, project: FakeSupabaseProject
+) -> AsyncIterator[Till]:
+    """A process over a Supabase project, which several may share as well."""
+    books = open_supabase_books(
+        url=project.url,
+        service_role_key=project.service_role_key,
+        timeout=20,
+        free_messages=10,
+        clock=fake.clock,
+    )
+    try:
+        yield till_over(
+            fake, session, store=books.billing, ledger=books.ledger, deletions=books.deletions
+        )
+    finally:
+        await books.close()
