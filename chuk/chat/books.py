@@ -70,6 +70,22 @@ class TurnReceipt:
     total_tokens: int
 
 
+def nothing_taken(provider: Provider) -> TurnReceipt:
+    """The receipt of a turn that was stopped before it held anything."""
+    return TurnReceipt(
+        held=MicroEuro(0),
+        charged=MicroEuro(0),
+        basis=Basis.NOTHING,
+        is_estimated=False,
+        is_free_message=False,
+        is_zdr=_IS_ZDR,
+        provider=provider.slug,
+        prompt_tokens=0,
+        completion_tokens=0,
+        total_tokens=0,
+    )
+
+
 def estimate_of(resolution: Resolution, prices: PriceList) -> Estimate:
     """The bounds of what a turn costs, at the dearest of the providers that may serve."""
     providers: tuple[Provider, ...] = (resolution.provider,)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from chuk.credits.ledger import Basis
 from chuk.credits.money import MicroEuro
 from chuk.errors import ChukError
 
@@ -82,17 +83,27 @@ class Started:
 
 @dataclass(slots=True)
 class Usage:
-    """What the turn took.
+    """What the turn took: its receipt.
 
-    `estimated` is true where upstream counted nothing; `finish_reason` tells an answer that came
-    to its end (`stop`) from one that hit `max_tokens` (`length`) or was stopped (`cancelled`,
-    `error`).
+    Attributes:
+        cost: what is charged; nothing for a free message.
+        held: what had been set aside.
+        basis: why the cost is what it is.
+        provider: the slug of who answered.
+        estimated: upstream counted nothing, or has not yet said what it charged.
+        finish_reason: tells an answer that came to its end (`stop`) from one that hit
+            `max_tokens` (`length`) or was stopped (`cancelled`, `error`).
     """
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     cost: MicroEuro
+    held: MicroEuro
+    basis: Basis
+    provider: str
+    is_free_message: bool
+    is_zdr: bool
     estimated: bool
     finish_reason: str
 

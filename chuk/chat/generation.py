@@ -1,4 +1,4 @@
-"""One turn, from the request to its books, whoever is still listening.
+"""One turn, from its hold to its books, whoever is still listening.
 
 A generation is a task of the application, not of the connection that asked for it: a client
 that leaves, a deploy or a cancelled handler takes a subscriber away and can never skip the
@@ -8,17 +8,17 @@ end of `run`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from secrets import token_hex
 from uuid import UUID
 
+from chuk.chat.books import TurnBooks, nothing_taken
 from chuk.chat.command import CompletionRequest
 from chuk.chat.events import (
     Content,
     Done,
-    Ended,
     Failed,
     Meta,
     Opened,
@@ -31,7 +31,7 @@ from chuk.chat.events import (
 from chuk.chat.ports import Subscriber, Upstream, Wait
 from chuk.chat.resolution import Resolution
 from chuk.chat.tally import Tally
-from chuk.credits.pricing import PriceList
+from chuk.credits.ledger import Outcome
 from chuk.errors import (
     ChukError,
     InternalError,
@@ -56,9 +56,11 @@ class Generation:
     """A running turn. `Turns` makes them; transports subscribe to them."""
 
     __slots__ = (
+        "_books",
         "_ending",
         "_events_sent",
         "_has_begun",
+        "_has_hold",
         "_has_told_all",
         "_is_over",
         "_keep_alive",
@@ -66,8 +68,9 @@ class Generation:
         "_loop_time",
         "_model_id",
         "_patience",
-        "_request",
+        "_resolution",
         "_subscribers",
+        "_tags",
         "_tally",
         "_task",
         "_turnstile",
@@ -83,8 +86,9 @@ class Generation:
         *,
         owner: UUID,
         resolution: Resolution,
+        tags: Mapping[str, str],
         upstream: Upstream,
-        prices: PriceList,
+        books: TurnBooks,
         patience: Patience,
     ) -> None:
         self._loop_time = asyncio.get_running_loop().time
@@ -92,9 +96,12 @@ class Generation:
         self.id = token_hex(16)
         self.owner = owner
         self._model_id = resolution.model.id
-        self._tally = Tally(resolution, prices, now)
+        self._tally = Tally(resolution, now)
+        self._books = books
+        self._has_hold = False
         # Only until it is sent: pictures in it may be megabytes, and an answer takes minutes.
-        self._request: CompletionRequest | None = resolution.request
+        self._resolution: Resolution | None = resolution
+        self._tags = tags
         self._upstream = upstream
         self._patience = patience
         self._subscribers: list[Subscriber] = []
@@ -151,6 +158,8 @@ class Generation:
 
     def tick(self, now: float) -> None:
         """Give up on a dead upstream; tell a waiting client that the turn still lives."""
+        if self._has_hold and not self._is_over:
+            self._note(now)
         if self._turnstile is not None or self._is_over:
             return
         limit = (
@@ -172,7 +181,7 @@ class Generation:
         self._has_begun = True
         try:
             if self._ending is None:
-                await self._upstream.complete(self._handed_over(), self._take)
+                await self._upstream.complete(await self._held(), self._take)
         except asyncio.CancelledError:
             if self._ending is None or self._task is None:
                 raise
@@ -182,19 +191,31 @@ class Generation:
         except Exception as error:
             log_failure("generation", error, stream=self.id)
             self._ending = InternalError()
-        await self._told(self._closing())
+        # From here on nobody can stop it: what it took is written down first, then told.
+        self._ending = ending = self._ending or self._tally.ending()
+        try:
+            closing = await self._closing(ending)
+        except Exception as error:
+            # The hold stays, and the reconciler ends it; the client still gets its end.
+            log_failure("generation", error, stream=self.id)
+            closing = [Failed(InternalError())]
+        self._is_over = True
+        await self._told(closing)
         self._conclude()
+
+    async def _held(self) -> CompletionRequest:
+        """Set aside what the turn may cost; the request is no longer than that affords."""
+        resolution, self._resolution = self._resolution, None
+        assert resolution is not None
+        request = await self._books.open(resolution, self.id, self.owner, self._tags)
+        self._has_hold = True
+        return request
 
     def _take(self, batch: Sequence[UpstreamEvent]) -> Wait | None:
         """Pass one upstream read on; see `chuk.chat.ports.Take`."""
         now = self._waiting_since = self._loop_time()
         events = self._taken(batch, now)
         return self._deliver(events, now) if events else None
-
-    def _handed_over(self) -> CompletionRequest:
-        request, self._request = self._request, None
-        assert request is not None
-        return request
 
     def _conclude(self) -> None:
         """Let those go who waited for the end."""
@@ -211,11 +232,23 @@ class Generation:
             if isinstance(event, (Content, Reasoning)):
                 tally.note_pieces(event)
                 events.append(event)
-            elif not isinstance(event, Ended):
+            else:
                 tally.note(event)
                 if isinstance(event, Opened):
+                    self._note(now)
                     events.append(self._meta())
         return events
+
+    def _note(self, now: float) -> None:
+        """Keep for a crash what is known by now; the books decide how often."""
+        tally = self._tally
+        self._books.note(
+            now,
+            generation_id=tally.generation_id,
+            provider=tally.provider,
+            prompt_tokens=tally.prompt_tokens,
+            completion_tokens=tally.delivered_tokens,
+        )
 
     def _deliver(self, events: list[TurnEvent], now: float) -> Wait | None:
         """Tell every subscriber now, within this very call, unless somebody is waited for."""
@@ -257,20 +290,33 @@ class Generation:
             # It was not upstream that was slow.
             self._waiting_since = self._loop_time()
 
-    def _closing(self) -> list[TurnEvent]:
-        """The last events; after them the turn is over."""
+    async def _closing(self, ending: ChukError | Done) -> list[TurnEvent]:
+        """Close the books and return the last events."""
         tally = self._tally
-        ending = self._ending or tally.ending()
-        self._ending, self._is_over = ending, True
-        if isinstance(ending, Done):
-            return [tally.usage(failed=False), tally.speed(), ending]
-        if tally.pieces:
-            return [tally.usage(failed=True), tally.speed(), Failed(ending)]
-        return [Failed(ending)]
+        failed = not isinstance(ending, Done)
+        last: TurnEvent = Failed(ending) if isinstance(ending, ChukError) else ending
+        if not self._has_hold:
+            # Stopped before it began, or refused: nothing was ever held.
+            nothing = tally.usage(nothing_taken(tally.provider), failed=failed)
+            return [last] if failed else [nothing, tally.speed(), last]
+        receipt = await self._books.close(_outcome(ending, tally), tally.facts())
+        if failed and not tally.pieces:
+            return [last]
+        return [tally.usage(receipt, failed=failed), tally.speed(), last]
 
     def _meta(self) -> Meta:
-        return Meta(model=self._model_id, provider=self._tally.provider.slug, free_message=False)
+        return Meta(
+            model=self._model_id,
+            provider=self._tally.provider.slug,
+            free_message=self._books.is_free_message,
+        )
 
 
 async def _gone() -> None:
     raise ConnectionResetError
+
+
+def _outcome(ending: ChukError | Done, tally: Tally) -> Outcome:
+    if not isinstance(ending, Done):
+        return Outcome.INTERRUPTED if tally.pieces else Outcome.FAILED
+    return Outcome.COMPLETED if tally.has_finished else Outcome.CANCELLED

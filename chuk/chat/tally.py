@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from chuk.chat.books import TurnFacts, TurnReceipt
 from chuk.chat.events import (
     Content,
     Done,
+    Ended,
     Finished,
     Opened,
     Reasoning,
@@ -14,7 +16,6 @@ from chuk.chat.events import (
 )
 from chuk.chat.resolution import Resolution
 from chuk.chat.token_estimate import text_tokens
-from chuk.credits.pricing import PriceList, tokens_usd
 from chuk.errors import ChukError, ContentFiltered, ProviderError, StreamInterrupted
 
 _SHORTEST_SPAN = 0.001
@@ -34,9 +35,8 @@ class Tally:
         "_answer_bytes",
         "_finish_reason",
         "_first_token_at",
-        "_images",
+        "_has_ended",
         "_last_read_at",
-        "_prices",
         "_prompt_tokens",
         "_started_at",
         "_usage",
@@ -46,15 +46,14 @@ class Tally:
         "provider",
     )
 
-    def __init__(self, resolution: Resolution, prices: PriceList, now: float) -> None:
+    def __init__(self, resolution: Resolution, now: float) -> None:
         self.pieces = 0
         self.provider = resolution.provider
         self.generation_id: str | None = None
         self.has_been_read = False
         self._allowed = resolution.model.providers if resolution.request.allow_fallbacks else ()
         self._prompt_tokens = resolution.prompt_tokens
-        self._images = resolution.images
-        self._prices = prices
+        self._has_ended = False
         self._answer_bytes = 0
         self._usage: UpstreamUsage | None = None
         self._finish_reason: str | None = None
@@ -73,10 +72,12 @@ class Tally:
         self.pieces += len(event.pieces)
         self._answer_bytes += sum(map(len, event.pieces))
 
-    def note(self, event: Opened | UpstreamUsage | Finished) -> None:
+    def note(self, event: Opened | UpstreamUsage | Finished | Ended) -> None:
         """Remember what upstream says of itself."""
         if isinstance(event, UpstreamUsage):
             self._usage = event
+        elif isinstance(event, Ended):
+            self._has_ended = True
         elif isinstance(event, Finished):
             self._finish_reason = event.reason
         else:
@@ -98,23 +99,49 @@ class Tally:
             return ProviderError("The model gave no answer. Please try again.")
         return Done()
 
-    def usage(self, *, failed: bool) -> Usage:
-        """What the turn took: by upstream's own count and price, else by ours."""
+    @property
+    def has_finished(self) -> bool:
+        """Whether upstream came to an end of its own."""
+        return self._finish_reason is not None or self._has_ended
+
+    @property
+    def delivered_tokens(self) -> int:
+        """Completion tokens so far, by our count."""
+        # A piece is nearly always one token; some upstreams send several in a piece.
+        return max(self.pieces, text_tokens(self._answer_bytes)) if self.pieces else 0
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Prompt tokens, by our count."""
+        return self._prompt_tokens
+
+    def facts(self) -> TurnFacts:
+        """What the books need to know at the end: by upstream's own count, else by ours."""
         usage = self._usage or self._estimate()
-        cost_usd = usage.cost_usd
-        if cost_usd is None:
-            cost_usd = tokens_usd(
-                self.provider.pricing,
-                prompt_tokens=usage.prompt_tokens,
-                completion_tokens=usage.completion_tokens,
-                images=self._images if self.has_been_read else 0,
-            )
-        return Usage(
+        return TurnFacts(
+            has_delivered=self.pieces > 0,
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             total_tokens=usage.total_tokens,
-            cost=self._prices.in_euros(cost_usd),
-            estimated=self._usage is None,
+            is_counted=self._usage is not None,
+            cost_usd=usage.cost_usd,
+            provider=self.provider,
+            generation_id=self.generation_id,
+        )
+
+    def usage(self, receipt: TurnReceipt, *, failed: bool) -> Usage:
+        """What the turn took, as its user is told."""
+        return Usage(
+            prompt_tokens=receipt.prompt_tokens,
+            completion_tokens=receipt.completion_tokens,
+            total_tokens=receipt.total_tokens,
+            cost=receipt.charged,
+            held=receipt.held,
+            basis=receipt.basis,
+            provider=receipt.provider,
+            is_free_message=receipt.is_free_message,
+            is_zdr=receipt.is_zdr,
+            estimated=receipt.is_estimated,
             finish_reason=self._finish_reason or ("error" if failed else "cancelled"),
         )
 
@@ -130,6 +157,5 @@ class Tally:
     def _estimate(self) -> UpstreamUsage:
         if not self.has_been_read:
             return UpstreamUsage(0, 0, 0)
-        # A piece is nearly always one token; some upstreams send several in a piece.
-        completion = max(self.pieces, text_tokens(self._answer_bytes))
+        completion = self.delivered_tokens
         return UpstreamUsage(self._prompt_tokens, completion, self._prompt_tokens + completion)

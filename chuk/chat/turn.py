@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import UUID
 
 from chuk.accounts.principal import Principal
 from chuk.catalog.service import Catalog
+from chuk.chat.books import TurnBooks
 from chuk.chat.command import ChatCommand
+from chuk.chat.events import Done
 from chuk.chat.generation import Generation, Patience
 from chuk.chat.ports import Subscriber, Upstream
 from chuk.chat.resolution import resolve
-from chuk.credits.pricing import PriceList
+from chuk.credits.service import Credits
 from chuk.errors import ServiceUnavailable
 
 _LAST_WORDS = 5.0  # seconds for the final events to reach clients that still read
@@ -20,11 +23,16 @@ class Turns:
     """Every running turn of this process."""
 
     def __init__(
-        self, *, catalog: Catalog, upstream: Upstream, prices: PriceList, patience: Patience
+        self,
+        *,
+        catalog: Catalog,
+        upstream: Upstream,
+        credit_service: Credits,
+        patience: Patience,
     ) -> None:
         self._catalog = catalog
         self._upstream = upstream
-        self._prices = prices
+        self._credit_service = credit_service
         self._patience = patience
         self._running: dict[str, Generation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -47,8 +55,9 @@ class Turns:
         generation = Generation(
             owner=principal.user_id,
             resolution=resolution,
+            tags=command.tags,
             upstream=self._upstream,
-            prices=self._prices,
+            books=TurnBooks(self._credit_service),
             patience=self._patience,
         )
         task = generation.begin(subscriber)
@@ -61,6 +70,20 @@ class Turns:
         """Let each turn look at the clock (the event loop's, in seconds)."""
         for generation in tuple(self._running.values()):
             generation.tick(now)
+
+    def stop_of(self, user_id: UUID) -> None:
+        """Stop this user's turns; their books are still closed."""
+        for generation in self._of(user_id):
+            generation.stop(Done())
+
+    async def stopped(self, user_id: UUID) -> None:
+        """Stop this user's turns, and wait until their books are closed."""
+        self.stop_of(user_id)
+        for generation in self._of(user_id):
+            await generation.finished()
+
+    def _of(self, user_id: UUID) -> list[Generation]:
+        return [each for each in self._running.values() if each.owner == user_id]
 
     def refuse_new(self) -> None:
         """From now on a new turn is `SERVICE_UNAVAILABLE`."""

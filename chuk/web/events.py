@@ -57,6 +57,11 @@ def _usage(event: Usage) -> dict[str, object]:
         "completion_tokens": event.completion_tokens,
         "total_tokens": event.total_tokens,
         "cost_eur": euros(event.cost),
+        "held_eur": euros(event.held),
+        "cost_basis": event.basis,
+        "provider": event.provider,
+        "zdr": event.is_zdr,
+        "free_message": event.is_free_message,
         "finish_reason": event.finish_reason,
     }
     if event.estimated:

@@ -3,7 +3,8 @@
 1. `identify`: the request's id, and one log line when it is over
 2. `render_errors`: every error, the framework's own included, in the client's wire profile
 3. `limit_bodies`: a body that announces itself as too large is refused unread
-4. `require_auth`: a principal, for every route that does not say otherwise
+4. `require_auth`: a principal whose account is not locked, for every route that does not say
+   otherwise
 5. `limit_rates`: the user's or the address's bucket
 
 Preflights pass 3 to 5: browsers send them without a token.
@@ -19,6 +20,7 @@ from secrets import token_hex
 from aiohttp import hdrs, web
 from aiohttp_sse import EventSourceResponse
 
+from chuk.accounts.locks import LockedAccounts
 from chuk.accounts.tokens import TokenVerifier
 from chuk.errors import (
     ChukError,
@@ -29,6 +31,7 @@ from chuk.errors import (
     MethodNotAllowed,
     NotFound,
     RateLimited,
+    TokenExpired,
     Unauthorized,
 )
 from chuk.logs import log_failure, logger
@@ -126,6 +129,7 @@ def require_auth(
     verifier: TokenVerifier,
     rate_limits: RateLimits,
     addresses: ClientAddresses,
+    locks: LockedAccounts,
 ) -> Callable[..., Awaitable[web.StreamResponse]]:
     """Verify the bearer token wherever the route does not say otherwise."""
 
@@ -135,9 +139,12 @@ def require_auth(
         if route is None or route.auth is Auth.NONE:
             return await handler(request)
         try:
-            await authenticate(request, verifier)
+            principal = await authenticate(request, verifier)
         except Unauthorized as failure:
             if route.auth is Auth.BEARER:
+                if isinstance(failure, TokenExpired) and failure.user_id is not None:
+                    # Of an erased account it is no use to sign in again.
+                    await locks.check(failure.user_id)
                 decision = await rate_limits.take("address", addresses.of(request))
                 request[RATE_DECISION] = decision
                 if not decision.allowed:
@@ -147,6 +154,9 @@ def require_auth(
                 raise
             # A browser sees nothing of an HTTP error before the upgrade: the socket says it.
             request[AUTH_FAILURE] = failure
+        else:
+            if route.auth is Auth.BEARER and not route.allows_locked:
+                await locks.check(principal.user_id)
         return await handler(request)
 
     return middleware

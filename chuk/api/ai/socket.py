@@ -14,6 +14,7 @@ from chuk.web.keys import (
     ADDRESSES,
     AUTH_FAILURE,
     CONNECTIONS,
+    LOCKED_ACCOUNTS,
     PRINCIPAL,
     RATE_LIMITS,
     SETTINGS,
@@ -59,6 +60,7 @@ async def chat_socket(request: web.Request) -> web.StreamResponse:
             turns=services[TURNS],
             verifier=services[VERIFIER],
             rate_limits=services[RATE_LIMITS],
+            locks=services[LOCKED_ACCOUNTS],
         )
         services[SOCKETS].add(session)
         try:

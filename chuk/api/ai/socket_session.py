@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
+from chuk.accounts.locks import LockedAccounts
 from chuk.accounts.principal import Principal
 from chuk.accounts.tokens import TokenVerifier
 from chuk.api.ai.commands import chat_command
@@ -53,6 +54,7 @@ class SocketSession:
         "_closing",
         "_last_active",
         "_limits",
+        "_locks",
         "_outbox",
         "_principal",
         "_profile",
@@ -77,6 +79,7 @@ class SocketSession:
         turns: Turns,
         verifier: TokenVerifier,
         rate_limits: RateLimits,
+        locks: LockedAccounts,
     ) -> None:
         self._socket = socket
         self._outbox = Outbox(socket, connection)
@@ -88,6 +91,7 @@ class SocketSession:
         self._turns = turns
         self._verifier = verifier
         self._rate_limits = rate_limits
+        self._locks = locks
         self._running: dict[MessageId | None, tuple[Generation, SocketSubscriber]] = {}
         self._strikes = 0
         self._last_active = asyncio.get_running_loop().time()
@@ -191,14 +195,17 @@ class SocketSession:
             if self._principal is None:
                 raise self._auth_failure or Unauthorized()
             if self._verifier.has_expired(self._principal):
-                raise TokenExpired(self._principal.expires_at)
-            return self._principal
+                raise TokenExpired(self._principal.expires_at, self._principal.user_id)
         except Unauthorized as error:
+            if isinstance(error, TokenExpired) and error.user_id is not None:
+                await self._locks.check(error.user_id)
             decision = await self._rate_limits.take("address", self._address)
             if not decision.allowed:
                 limited = RateLimited(retry_after=decision.retry_after, limit=decision.limit)
                 raise _Strike(limited) from None
             raise _Strike(error) from None
+        await self._locks.check(self._principal.user_id)
+        return self._principal
 
     async def _refuse(self, error: ChukError, message_id: MessageId | None) -> None:
         if isinstance(error, _Strike):

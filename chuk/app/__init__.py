@@ -1,0 +1,317 @@
+"""The composition root: settings, adapters, services, areas. The one room that names adapters."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from secrets import token_hex
+from uuid import UUID
+
+import aiohttp
+from aiohttp import web
+
+from chuk import __version__
+from chuk.accounts.deletion import DeletionPace, Deletions, Records
+from chuk.accounts.locks import LockedAccounts
+from chuk.accounts.ports import DeletionStep
+from chuk.adapters.push_client import PushClient
+from chuk.api import ai, public, stripe, user, webhooks
+from chuk.api.health_check import HealthCheck
+from chuk.api.keys import (
+    CATALOG,
+    CHECKOUT,
+    CREDITS,
+    DELETIONS,
+    EVENT_READER,
+    HEALTH,
+    INBOX,
+    LEDGER,
+    OPENAPI,
+    QUOTES,
+    RECEIPTS,
+    STATUS,
+    SUBSCRIPTIONS,
+    TURNS,
+)
+from chuk.app.models import choose_models
+from chuk.app.parts import Part, Wiring
+from chuk.app.payments import Payments, is_billing_on, make_payments
+from chuk.app.sign_in import embedded_issuer, log_salt, token_verifier
+from chuk.billing.status import StatusDesk
+from chuk.books import Books, open_books
+from chuk.catalog.service import Catalog
+from chuk.catalog.store import CatalogStore
+from chuk.chat.generation import Patience
+from chuk.chat.turn import Turns
+from chuk.credits.pricing import PriceList
+from chuk.credits.quotes import Quotes
+from chuk.credits.receipts import Receipts
+from chuk.credits.reconcile import Reconciler
+from chuk.credits.service import Credits
+from chuk.settings import Settings
+from chuk.web.addresses import ClientAddresses
+from chuk.web.connections import Connections
+from chuk.web.cors import allow_origins
+from chuk.web.keys import (
+    ADDRESSES,
+    CONNECTIONS,
+    LOCKED_ACCOUNTS,
+    RATE_LIMITS,
+    SETTINGS,
+    SOCKETS,
+    VERIFIER,
+)
+from chuk.web.limits import MemoryRateLimits
+from chuk.web.middlewares import (
+    add_headers,
+    identify,
+    limit_bodies,
+    limit_rates,
+    render_errors,
+    require_auth,
+)
+from chuk.web.open_sockets import OpenSockets
+from chuk.web.openapi import openapi_document
+from chuk.web.routes import RouteTable
+from chuk.web.watch import Watch
+
+__all__ = ["WIRING", "Part", "Wiring", "build_app", "embedded_issuer", "hang_areas"]
+
+WIRING = web.AppKey("wiring", Wiring)
+_USER_AGENT = f"chuk/{__version__}"
+
+
+async def build_app(settings: Settings) -> web.Application:
+    """Make the application; its services start and stop with it. Needs a running event loop.
+
+    Raises:
+        SelectionError: the file of allowed models is not valid.
+        OSError: the data folder cannot be written.
+        SchemaError: the books are of a newer version than this code.
+    """
+    root = web.Application()
+    routes = hang_areas(root, settings)
+    # Unlike that of any other process, so that holds and deletions have one who answers for them.
+    owner = token_hex(16)
+    session = _session(settings)
+    push = PushClient(
+        connect_timeout=settings.upstream.connect_timeout,
+        most_connections=settings.upstream.connections,
+        user_agent=_USER_AGENT,
+    )
+    models = choose_models(settings, session, push)
+    catalog = Catalog(
+        models.source,
+        store=CatalogStore(settings.server.data_dir / "catalog.json", origin=models.origin),
+        selection=models.selection,
+        refresh_interval=settings.upstream.catalog_refresh,
+    )
+    verifier, tokens = token_verifier(settings, session)
+    limits = settings.limits
+    rate_limits = MemoryRateLimits(
+        {name: getattr(limits, name) for name in limits.__dataclass_fields__}
+    )
+    books = await open_books(settings)
+    prices = PriceList(settings.prices.usd_to_eur, settings.prices.margin)
+    credit_service = Credits(
+        books.ledger,
+        prices,
+        owner=owner,
+        hold_lease=settings.credits.hold_lease,
+        costs=models.costs,
+        ask_attempts=settings.credits.reconcile_attempts,
+    )
+    reconciler = Reconciler(
+        books.ledger,
+        prices,
+        costs=models.costs,
+        owner=f"{owner}:reconciler",
+        interval=settings.credits.reconcile_interval,
+        lease=settings.credits.hold_lease,
+        attempts=settings.credits.reconcile_attempts,
+        is_running=credit_service.is_open,
+    )
+    turns = Turns(
+        catalog=catalog,
+        upstream=models.upstream,
+        credit_service=credit_service,
+        patience=Patience(
+            first_byte=settings.upstream.first_byte_timeout,
+            between_reads=settings.upstream.read_timeout,
+            silence=settings.chat.silence_interval,
+        ),
+    )
+    payments = make_payments(settings, session, books) if is_billing_on(settings) else None
+    locks = LockedAccounts(books.deletions, on_locked=turns.stop_of)
+    deletions = _deletions(settings, books, turns, payments, locks, owner)
+    connections = Connections(settings.chat.stall_timeout)
+    sockets = OpenSockets(settings.chat.socket_idle_timeout)
+    health = HealthCheck(
+        {
+            "models": lambda: catalog.is_loaded,
+            "upstream": lambda: models.server is None or models.server.is_up,
+        }
+    )
+    watch = Watch(
+        [turns.tick, connections.tick, sockets.tick, rate_limits.tick, push.tick],
+        _look_interval(settings),
+    )
+
+    async def run(_app: web.Application) -> AsyncIterator[None]:
+        if models.server is not None:
+            await models.server.start()
+        await catalog.start()
+        watch.start()
+        await credit_service.start()
+        await reconciler.start()
+        await locks.start()
+        await deletions.start()
+        if payments is not None:
+            await payments.billing.reconciler.start()
+        yield
+        # Whoever writes in the books stops before they are closed.
+        if payments is not None:
+            await payments.billing.reconciler.close()
+        await deletions.close()
+        await locks.close()
+        await watch.close()
+        await catalog.close()
+        await reconciler.close()
+        await credit_service.close()
+        await close()
+
+    async def close() -> None:
+        if models.server is not None:
+            await models.server.close()
+        await books.close()
+        push.close()
+        await session.close()
+
+    async def drain(_app: web.Application) -> None:
+        await turns.drain(0)
+        await sockets.close_all()
+
+    async def ready() -> None:
+        if models.server is not None:
+            await models.server.ready()
+        await catalog.refreshed()
+
+    root[SETTINGS], root[VERIFIER], root[RATE_LIMITS] = settings, verifier, rate_limits
+    root[CONNECTIONS], root[SOCKETS], root[LOCKED_ACCOUNTS] = connections, sockets, locks
+    addresses = root[ADDRESSES] = ClientAddresses(settings.server.trusted_proxies)
+    root[CATALOG], root[TURNS], root[HEALTH] = catalog, turns, health
+    root[LEDGER], root[CREDITS], root[DELETIONS] = books.ledger, credit_service, deletions
+    root[RECEIPTS], root[QUOTES] = Receipts(books.ledger), Quotes(books.ledger)
+    root[STATUS] = StatusDesk(books.billing, books.ledger, plan=settings.plan.name)
+    if payments is not None:
+        root[CHECKOUT], root[SUBSCRIPTIONS] = (
+            payments.billing.checkout,
+            payments.billing.subscriptions,
+        )
+        root[INBOX], root[EVENT_READER] = payments.billing.inbox, payments.reader
+    root[OPENAPI] = openapi_document(routes)
+    parts = [tokens, Part("models", models.using, models.check), _books_part(books)]
+    parts.append(payments.part if payments else Part("billing", "nobody", _no_billing))
+    root[WIRING] = Wiring(parts, ready, close)
+    root.middlewares.extend(
+        [
+            identify,
+            render_errors,
+            limit_bodies(routes),
+            require_auth(routes, verifier, rate_limits, addresses, locks),
+            limit_rates(routes, rate_limits, addresses),
+        ]
+    )
+    root.on_response_prepare.append(add_headers)
+    allow_origins(root, settings.server.cors_origins)
+    root.cleanup_ctx.append(run)
+    root.on_shutdown.append(drain)
+    return root
+
+
+def hang_areas(root: web.Application, settings: Settings) -> RouteTable:
+    """Hang every area on the root and return the table of all routes."""
+    routes = RouteTable()
+    billing = is_billing_on(settings)
+    v1 = public.build(routes, root)
+    # The longer prefixes first: aiohttp asks the sub-applications in this order.
+    root.add_subapp(ai.PREFIX, ai.build(routes, message_max_bytes=settings.chat.message_max_bytes))
+    root.add_subapp(user.PREFIX, user.build(routes))
+    root.add_subapp(stripe.PREFIX, stripe.build(routes, is_on=billing))
+    root.add_subapp(webhooks.PREFIX, webhooks.build(routes, is_on=billing))
+    root.add_subapp("/v1", v1)
+    return routes
+
+
+class _RunningTurns:
+    """The step of a deletion that stops what the user's account still pays for."""
+
+    name = "turns"
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+
+    async def run(self, user_id: UUID) -> None:
+        """Stop this process's turns of the user and wait for their books."""
+        await self._turns.stopped(user_id)
+
+
+def _deletions(
+    settings: Settings,
+    books: Books,
+    turns: Turns,
+    payments: Payments | None,
+    locks: LockedAccounts,
+    owner: str,
+) -> Deletions:
+    """Everything of a person, in the order in which it must go."""
+    steps: list[DeletionStep] = [_RunningTurns(turns)]
+    if payments is not None:
+        steps.append(payments.billing.erasure)
+    steps += [*books.erased_first, Records(books.deletions), *books.erased_last]
+    pace = settings.deletion
+    return Deletions(
+        books.deletions,
+        steps,
+        locks=locks,
+        owner=owner,
+        log_salt=log_salt(settings),
+        pace=DeletionPace(
+            interval=pace.interval,
+            first_retry=pace.first_retry,
+            longest_retry=pace.longest_retry,
+            lease=pace.lease,
+        ),
+    )
+
+
+def _books_part(books: Books) -> Part:
+    async def read() -> str:
+        return f"{len(await books.ledger.unknown_costs(1))} unknown cost(s) at the newest end"
+
+    return Part("books", books.using, read)
+
+
+async def _no_billing() -> str:
+    return "off: STRIPE_SECRET_KEY is not set"
+
+
+def _session(settings: Settings) -> aiohttp.ClientSession:
+    """The client for every call but completions. It keeps no cookies: they would mix users up."""
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.upstream.connect_timeout),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": _USER_AGENT},
+    )
+
+
+def _look_interval(settings: Settings) -> float:
+    """Often enough for the shortest time that is looked after, and at least once a second."""
+    chat, upstream = settings.chat, settings.upstream
+    shortest = min(
+        chat.silence_interval,
+        chat.stall_timeout,
+        chat.socket_idle_timeout,
+        upstream.first_byte_timeout,
+        upstream.read_timeout,
+    )
+    return min(1.0, shortest / 4)
