@@ -23,7 +23,7 @@ from tests.fakes.supabase_project import FakeSupabaseProject
 _LOADED = """
 import sys
 import chuk.app, chuk.adapters.supabase.books
-print(sorted({"supabase", "postgrest", "httpx"} & set(sys.modules)))
+print(sorted({"supabase", "postgrest", "realtime"} & set(sys.modules)))
 """
 
 

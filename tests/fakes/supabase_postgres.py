@@ -30,12 +30,17 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class TestDatabase:
-    """One database. `url` is for its superuser."""
+    """One database. `url` is for its superuser, `owner_url` for who sets a project up."""
 
     __test__ = False
 
     name: str
     url: str
+
+    @property
+    def owner_url(self) -> str:
+        """What an operator would set as SUPABASE_DB_URL."""
+        return self.url.replace("//postgres:", "//project_owner:", 1)
 
     async def run(self, query: LiteralString | bytes, *values: object) -> Sequence[tuple[Any, ...]]:
         """Run one statement as the superuser, whom no policy binds; returns its rows."""
@@ -62,7 +67,7 @@ async def fresh_database() -> TestDatabase:
         template = _named(_TEMPLATE)
         await _administer("create database {}", _TEMPLATE)
         await template.run(SCHEMA.read_bytes())
-        await apply(template.url)
+        await apply(template.owner_url)
         _made().add(_TEMPLATE)
     database = _named(f"test_{next(_numbers)}")
     await _administer("create database {} template {}", database.name, _TEMPLATE)

@@ -1,6 +1,6 @@
 """The step of a deletion that removes a person's sign-in.
 
-https://supabase.com/docs/reference/api (GoTrue's admin API)
+https://supabase.com/docs/reference/python/auth-admin-deleteuser
 """
 
 from __future__ import annotations

@@ -143,4 +143,6 @@ language sql stable security definer set search_path = '' as $$
 $$;
 
 select chuk.seal_functions();
+-- The API looks again at which functions there are.
+notify pgrst, 'reload schema';
 insert into chuk.schema_migrations (name) values ('0004_billing') on conflict do nothing;

@@ -130,4 +130,6 @@ language sql security definer set search_path = '' as $$
 $$;
 
 select chuk.seal_functions();
+-- The API looks again at which functions there are.
+notify pgrst, 'reload schema';
 insert into chuk.schema_migrations (name) values ('0005_deletions') on conflict do nothing;
