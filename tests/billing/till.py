@@ -13,7 +13,7 @@ import aiohttp
 
 from chuk.accounts.ports import DeletionStore
 from chuk.adapters.sqlite.billing import SqliteBilling
-from chuk.adapters.sqlite.database import Database
+from chuk.adapters.sqlite.database import FILE_NAME, Database
 from chuk.adapters.sqlite.deletions import SqliteDeletions
 from chuk.adapters.sqlite.ledger import SqliteLedger
 from chuk.adapters.stripe import Stripe
@@ -157,10 +157,13 @@ def till_over(
 
 @asynccontextmanager
 async def open_till(
-    fake: FakeStripe, session: aiohttp.ClientSession, folder: Path, **options: bool
+    fake: FakeStripe,
+    session: aiohttp.ClientSession,
+    folder: Path,
+    **options: bool,
 ) -> AsyncIterator[Till]:
     """A process over SQLite; several may share the folder, as several processes would."""
-    database = await Database.open(folder / "chuk.sqlite3", fake.clock)
+    database = await Database.open(folder / FILE_NAME, fake.clock)
     try:
         yield till_over(
             fake,

@@ -57,7 +57,7 @@ def test_no_module_is_too_long_to_be_read_in_one_go() -> None:
 
 def test_only_commands_print() -> None:
     printing = [path for path in code_files() if re.search(r"\bprint\(", path.read_text("utf-8"))]
-    assert {path.name for path in printing} <= TALKATIVE
+    assert {path.name for path in printing if path.parent.name != "commands"} <= TALKATIVE
 
 
 def test_only_the_settings_read_the_environment() -> None:

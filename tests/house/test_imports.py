@@ -41,8 +41,8 @@ ROOMS = {
     },
     # These wire everything together.
     **dict.fromkeys(
-        ("__init__", "__main__", "app", "cli", "doctor", "server"),
-        f"api adapters app cli doctor server settings web {SERVICES}",
+        ("__init__", "__main__", "app", "books", "cli", "commands", "doctor", "server"),
+        f"api adapters app books cli commands doctor server settings web {SERVICES}",
     ),
 }
 
