@@ -8,6 +8,7 @@ therefore merely a part of a newer one, and which is applied last does not matte
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 from chuk.billing.ports import CustomerState, PaidInvoice
@@ -16,6 +17,8 @@ from chuk.credits.ports import LedgerStore
 
 ENDED = frozenset({"canceled", "incomplete_expired"})
 """A subscription that will never go on."""
+
+_RIGHT_AFTER = timedelta(microseconds=1)
 
 
 class Grants:
@@ -66,18 +69,22 @@ class Grants:
     async def _end(self, user_id: UUID, subscription_id: str, state: CustomerState) -> list[str]:
         """Lapse what is left of an ended subscription, but nothing that a later one paid for.
 
-        The reference names its last paid invoice too: one that is paid only after the end
-        lapses as well.
+        The end is entered as a period of its own, worth nothing, that begins right after the
+        last paid one did: the ledger lapses what is left when a later period begins, and lets an
+        earlier one that comes late change nothing. So neither another subscription's grant nor
+        the order of the two can go wrong, whoever else is writing. The reference names the
+        invoice, too: one that is paid only after the end lapses as well.
         """
         own = [each for each in state.invoices if each.subscription_id == subscription_id]
         if not own:
             return []
-        last = own[-1]
-        period = (await self._ledger.purse(user_id)).period
-        if period is not None and period > last.period_start:
-            return []
-        lapsed = await self._ledger.lapse(user_id, f"subscription:{subscription_id}:{last.id}")
-        return [f"lapsed {subscription_id}"] if lapsed else []
+        is_new = await self._ledger.grant(
+            user_id,
+            MicroEuro(0),
+            f"subscription:{subscription_id}:ended:{own[-1].id}",
+            period=own[-1].period_start + _RIGHT_AFTER,
+        )
+        return [f"ended {subscription_id}"] if is_new else []
 
 
 def grant_reference(invoice_id: str) -> str:
