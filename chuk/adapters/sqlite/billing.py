@@ -91,14 +91,14 @@ class SqliteBilling:
 
 def _customer_of(connection: sqlite3.Connection, user_id: UUID) -> str | None:
     row = connection.execute(
-        "SELECT customer_id FROM customers WHERE user_id = ?", (user_id.bytes,)
+        "SELECT customer_id FROM customers WHERE user_id = ? AND NOT is_gone", (user_id.bytes,)
     ).fetchone()
     return None if row is None else row[0]
 
 
 def _user_of(connection: sqlite3.Connection, customer_id: str) -> UUID | None:
     row = connection.execute(
-        "SELECT user_id FROM customers WHERE customer_id = ?", (customer_id,)
+        "SELECT user_id FROM customers WHERE customer_id = ? AND NOT is_gone", (customer_id,)
     ).fetchone()
     return None if row is None else UUID(bytes=row[0])
 
@@ -110,12 +110,15 @@ def _link_customer(connection: sqlite3.Connection, user_id: UUID, customer_id: s
     refuse_locked(connection, user_id)
     if _user_of(connection, customer_id) is not None:
         raise ValueError("this customer is tied to another user")
-    connection.execute("INSERT INTO customers VALUES (?, ?)", (customer_id, user_id.bytes))
+    connection.execute(
+        "INSERT OR REPLACE INTO customers (customer_id, user_id) VALUES (?, ?)",
+        (customer_id, user_id.bytes),
+    )
     return customer_id
 
 
 def _unlink_customer(connection: sqlite3.Connection, customer_id: str) -> None:
-    connection.execute("DELETE FROM customers WHERE customer_id = ?", (customer_id,))
+    connection.execute("UPDATE customers SET is_gone = 1 WHERE customer_id = ?", (customer_id,))
     connection.execute("DELETE FROM subscriptions WHERE customer_id = ?", (customer_id,))
 
 
@@ -162,7 +165,7 @@ def _customers(
     connection: sqlite3.Connection, after: str, limit: int
 ) -> Sequence[tuple[str, UUID]]:
     rows = connection.execute(
-        "SELECT customer_id, user_id FROM customers WHERE customer_id > ?"
+        "SELECT customer_id, user_id FROM customers WHERE customer_id > ? AND NOT is_gone"
         " ORDER BY customer_id LIMIT ?",
         (after, limit),
     )

@@ -11,7 +11,8 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -27,29 +28,44 @@ FILE_NAME = "chuk.sqlite3"
 
 _BUSY_TIMEOUT = 5000
 _MOST_AT_ONCE = 1000
+# A commit costs far more than what stands in it: under load they come no faster than this.
+_PACE = 0.004
 
 _log = structlog.get_logger(part="sqlite")
 
 Arguments = TypeVarTuple("Arguments")
+Request = TypeVar("Request")
 Result = TypeVar("Result")
 
 
 class _Work:
-    """One function that waits for its turn, and what became of it."""
+    """One call that waits for its turn, and what became of it."""
 
-    __slots__ = ("arguments", "ends", "error", "function", "future", "notes", "result")
+    __slots__ = (
+        "arguments",
+        "ends",
+        "error",
+        "function",
+        "future",
+        "is_one_of_many",
+        "notes",
+        "result",
+    )
 
     def __init__(
         self,
         function: Callable[..., Any],
         arguments: tuple[Any, ...],
         future: asyncio.Future[Any],
+        *,
+        is_one_of_many: bool = False,
         ends: str | None = None,
         notes: str | None = None,
     ) -> None:
         self.function = function
         self.arguments = arguments
         self.future = future
+        self.is_one_of_many = is_one_of_many
         self.ends = ends
         self.notes = notes
         self.result: Any = None
@@ -76,11 +92,11 @@ class Database:
         self._reads: _Queue = SimpleQueue()
         self._threads = [
             threading.Thread(
-                target=self._serve, args=(connection, queue, run), name=name, daemon=True
+                target=self._serve, args=(connection, queue, run, pace), name=name, daemon=True
             )
-            for connection, queue, run, name in (
-                (writer, self._writes, _write_all, "sqlite-writer"),
-                (reader, self._reads, _read_all, "sqlite-reader"),
+            for connection, queue, run, pace, name in (
+                (writer, self._writes, _write_all, _PACE, "sqlite-writer"),
+                (reader, self._reads, _read_all, 0.0, "sqlite-reader"),
             )
         ]
         for thread in self._threads:
@@ -122,15 +138,23 @@ class Database:
         """
         return self._put(self._writes, _Work(function, arguments, self._loop.create_future()))
 
-    def write_end(
+    def write_many(
         self,
-        hold_id: str,
-        function: Callable[[sqlite3.Connection, *Arguments], Result],
-        *arguments: *Arguments,
+        function: Callable[[sqlite3.Connection, Sequence[Request]], Sequence[Result | Exception]],
+        request: Request,
+        *,
+        ends: str | None = None,
     ) -> asyncio.Future[Result]:
-        """The same, for the end of a hold: makes a note about it in the same commit needless."""
+        """The same, for a function that takes every request of one commit at once.
+
+        It answers each with its result, or with an error that changed nothing.
+
+        Args:
+            ends: the hold that ends with it; a note about it in the same commit is left out.
+        """
         future: asyncio.Future[Result] = self._loop.create_future()
-        return self._put(self._writes, _Work(function, arguments, future, ends=hold_id))
+        work = _Work(function, (request,), future, is_one_of_many=True, ends=ends)
+        return self._put(self._writes, work)
 
     def write_note(
         self,
@@ -161,11 +185,17 @@ class Database:
         connection: sqlite3.Connection,
         queue: _Queue,
         run: Callable[[sqlite3.Connection, list[_Work]], None],
+        pace: float,
     ) -> None:
         is_last = False
+        begun = 0.0
         while not is_last:
             batch: list[_Work] = []
             work = queue.get()
+            wait = begun + pace - time.monotonic()
+            if wait > 0 and work is not None:
+                time.sleep(wait)
+            begun = time.monotonic()
             while work is not None:
                 batch.append(work)
                 if len(batch) == _MOST_AT_ONCE or queue.empty():
@@ -173,7 +203,12 @@ class Database:
                 work = queue.get()
             is_last = work is None
             if batch:
-                run(connection, batch)
+                try:
+                    run(connection, batch)
+                except Exception as error:
+                    # A thread that died would leave every caller waiting for ever.
+                    for work in batch:
+                        work.error = error
             # A loop that was closed has nobody left to tell.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(_tell, batch)
@@ -233,14 +268,15 @@ def _transaction(connection: sqlite3.Connection, batch: list[_Work]) -> bool:
     """Whether every error in it was a refusal, raised before anything was changed."""
     try:
         connection.execute("BEGIN IMMEDIATE")
-        for work in batch:
-            work.error = None
+        for function, works in _gathered(batch):
             before = connection.total_changes
             try:
-                work.result = work.function(connection, *work.arguments)
+                _run(connection, function, works)
             except Exception as error:
-                work.error = _translated(error)
-                if connection.total_changes != before or not connection.in_transaction:
+                for work in works:
+                    work.error = _translated(error)
+                is_undone = connection.total_changes == before and connection.in_transaction
+                if not is_undone or len(works) > 1:
                     _roll_back(connection)
                     return False
         connection.execute("COMMIT")
@@ -250,6 +286,30 @@ def _transaction(connection: sqlite3.Connection, batch: list[_Work]) -> bool:
         for work in batch:
             work.error = work.error or ServiceUnavailable()
     return True
+
+
+def _gathered(batch: list[_Work]) -> Iterator[tuple[Callable[..., Any], list[_Work]]]:
+    """The works of a batch, those together that one call can do."""
+    many: dict[Callable[..., Any], list[_Work]] = {}
+    for work in batch:
+        work.error = None
+        if work.is_one_of_many:
+            many.setdefault(work.function, []).append(work)
+        else:
+            yield work.function, [work]
+    yield from many.items()
+
+
+def _run(connection: sqlite3.Connection, function: Callable[..., Any], works: list[_Work]) -> None:
+    if not works[0].is_one_of_many:
+        works[0].result = function(connection, *works[0].arguments)
+        return
+    results = function(connection, [work.arguments[0] for work in works])
+    for work, result in zip(works, results, strict=True):
+        if isinstance(result, Exception):
+            work.error = result
+        else:
+            work.result = result
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

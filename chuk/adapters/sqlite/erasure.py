@@ -24,19 +24,31 @@ ON CONFLICT DO UPDATE SET
 _COST = """
 SELECT total_cost_usd FROM usage_sums WHERE month = ? AND operation = ? AND model_id = ?
 """
+# An event's id stays, so that a repeat is known; whom it was about does not.
 _OWN_EVENTS = """
-DELETE FROM stripe_events WHERE customer_id IN (
-    SELECT customer_id FROM customers WHERE user_id = ?1
-    UNION SELECT customer_id FROM subscriptions WHERE user_id = ?1
+UPDATE stripe_events SET customer_id = NULL, object_id = NULL
+WHERE customer_id IN (SELECT customer_id FROM customers WHERE user_id = ?1)
+"""
+# All its holds are resolved by now, and each has a usage row.
+_ENTRIES_OF_HOLDS = """
+DELETE FROM ledger_entries WHERE reference IN (
+    SELECT kind || ':' || id FROM usage_logs
+    CROSS JOIN (SELECT 'hold' AS kind UNION SELECT 'settle' UNION SELECT 'release')
+    WHERE user_id = ?1
 )
 """
-# Children before parents; the events while it is known whose they are.
+_OTHER_ENTRIES = """
+DELETE FROM ledger_entries WHERE user_id = ?1 AND kind IN ('grant', 'lapse', 'adjust')
+"""
+# What is found through other rows goes before them.
 _ROWS = (
     _OWN_EVENTS,
-    *(
-        f"DELETE FROM {table} WHERE user_id = ?1"  # noqa: S608
-        for table in ("usage_logs", "ledger_entries", "purses", "subscriptions", "customers")
-    ),
+    _ENTRIES_OF_HOLDS,
+    _OTHER_ENTRIES,
+    "DELETE FROM usage_logs WHERE user_id = ?1",
+    "DELETE FROM purses WHERE user_id = ?1",
+    "DELETE FROM subscriptions WHERE user_id = ?1",
+    "DELETE FROM customers WHERE user_id = ?1",
 )
 
 

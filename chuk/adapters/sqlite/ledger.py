@@ -10,7 +10,9 @@ from uuid import UUID
 
 from chuk.adapters.sqlite import grants, holds, usage, verification
 from chuk.adapters.sqlite.database import Database
+from chuk.adapters.sqlite.ending import End, Ending
 from chuk.adapters.sqlite.moments import microseconds, microseconds_or_none, moment_or_none
+from chuk.adapters.sqlite.opening import Opening
 from chuk.adapters.sqlite.purses import PurseRow, find_purse, make_purse, purse_made, refuse_locked
 from chuk.clock import Clock, utc_now
 from chuk.credits.ledger import (
@@ -40,12 +42,12 @@ class SqliteLedger:
         self._database = database
         self._free_messages = free_messages
         self._clock = clock
+        self._opening = Opening(free_messages, clock)
+        self._ending = Ending(clock)
 
     async def open_hold(self, request: HoldRequest) -> Hold:
         """Set credits or a free message aside."""
-        return await self._database.write(
-            holds.open_hold, request, self._free_messages, self._clock
-        )
+        return await self._database.write_many(self._opening, request)
 
     async def note_progress(self, hold_id: str, progress: Progress) -> None:
         """Keep what is known of running work."""
@@ -54,14 +56,14 @@ class SqliteLedger:
     async def settle(self, hold_id: str, cost: MicroEuro, usage: UsageRecord) -> Resolved:
         """End a hold at its real cost."""
         _refuse_negative(cost)
-        return await self._database.write_end(
-            hold_id, holds.end_hold, hold_id, int(cost), usage, self._clock
+        return await self._database.write_many(
+            self._ending, End(hold_id, int(cost), usage), ends=hold_id
         )
 
     async def release(self, hold_id: str, usage: UsageRecord) -> Resolved:
         """End a hold and give all of it back."""
-        return await self._database.write_end(
-            hold_id, holds.end_hold, hold_id, None, usage, self._clock
+        return await self._database.write_many(
+            self._ending, End(hold_id, None, usage), ends=hold_id
         )
 
     async def renew_leases(self, owner: str, until: datetime) -> int:

@@ -17,7 +17,7 @@ CREATE TABLE purses (
 
 CREATE TABLE ledger_entries (
     id INTEGER PRIMARY KEY,
-    user_id BLOB NOT NULL REFERENCES purses (user_id),
+    user_id BLOB NOT NULL,
     kind TEXT NOT NULL
         CHECK (kind IN ('grant', 'hold', 'settle', 'release', 'lapse', 'adjust')),
     reference TEXT NOT NULL UNIQUE,
@@ -34,7 +34,9 @@ CREATE TABLE ledger_entries (
     created_at INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX ledger_entries_by_user ON ledger_entries (user_id);
+-- The entries of holds are many, and found by the ids in their user's usage rows instead.
+CREATE INDEX grants_by_user ON ledger_entries (user_id)
+    WHERE kind IN ('grant', 'lapse', 'adjust');
 CREATE INDEX take_backs_by_grant ON ledger_entries (about) WHERE kind = 'adjust';
 
 -- The one way a balance moves.
@@ -44,6 +46,7 @@ CREATE TRIGGER an_entry_moves_the_balance AFTER INSERT ON ledger_entries BEGIN
         held = held + NEW.held_change,
         free_used = free_used + NEW.free_used_change
     WHERE user_id = NEW.user_id;
+    SELECT RAISE(ABORT, 'an entry without a purse') WHERE changes() = 0;
 END;
 
 CREATE TRIGGER entries_never_change BEFORE UPDATE ON ledger_entries BEGIN
@@ -96,8 +99,8 @@ CREATE TABLE usage_logs (
     generation_id TEXT,
     -- A flat JSON object; NULL for none.
     tags TEXT,
-    created_at INTEGER NOT NULL
-) STRICT;
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (user_id, created_at, id)
+) STRICT, WITHOUT ROWID;
 
-CREATE INDEX usage_logs_by_user ON usage_logs (user_id, created_at, id);
 CREATE INDEX usage_logs_unknown ON usage_logs (created_at) WHERE basis = 'unknown';

@@ -2,8 +2,12 @@
 
 CREATE TABLE customers (
     customer_id TEXT PRIMARY KEY,
-    user_id BLOB NOT NULL UNIQUE
+    user_id BLOB NOT NULL,
+    -- Deleted at Stripe. The row stays, so that an erasure knows which events were about this user.
+    is_gone INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX customers_by_user ON customers (user_id) WHERE NOT is_gone;
 
 CREATE TABLE subscriptions (
     user_id BLOB PRIMARY KEY,

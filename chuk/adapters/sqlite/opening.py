@@ -1,0 +1,209 @@
+"""Opening holds, as many at once as wait for it. Every turn pays for this: few statements."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from chuk.adapters.sqlite.moments import DAY, microseconds, moment
+from chuk.adapters.sqlite.purses import is_locked, make_purse
+from chuk.adapters.sqlite.statements import insert_rows, select_lists
+from chuk.clock import Clock
+from chuk.credits.ledger import Hold, HoldRequest
+from chuk.credits.money import MicroEuro, euros
+from chuk.errors import ChukError, Forbidden, InsufficientCredits, QuotaExceeded
+
+_PURSES = """
+SELECT json_group_array(json_array(lower(hex(user_id)), available, held, free_total - free_used,
+    daily_cap, monthly_cap, user_id IN (SELECT user_id FROM deletions)))
+FROM purses WHERE user_id IN"""
+_ENTERED = """
+SELECT json_group_array(json_array(about, lower(hex(user_id)), held_change, free_used_change))
+FROM ledger_entries WHERE reference IN"""
+_ENTER = """
+INSERT INTO ledger_entries
+    (user_id, kind, reference, about, available_change, held_change, free_used_change, created_at)
+"""
+_KEEP = """
+INSERT INTO open_holds
+    (id, user_id, amount, is_free_message, operation, model_id, provider_slug,
+     owner, lease_until, opened_at)
+"""
+_SPENT = "SELECT coalesce(sum(charged), 0) FROM usage_logs WHERE user_id = ? AND created_at >= ?"
+
+
+@dataclass(slots=True)
+class _Purse:
+    """A purse as the holds before this one have left it."""
+
+    available: int
+    held: int
+    free_left: int
+    daily_cap: int | None
+    monthly_cap: int | None
+    is_locked: bool
+    is_new: bool = False
+
+
+class Opening:
+    """`LedgerStore.open_hold` for many requests, one after the other.
+
+    Everything is looked up before, decided on here, and written after: a refusal changes nothing.
+    """
+
+    def __init__(self, free_messages: int, clock: Clock) -> None:
+        self._free_messages = free_messages
+        self._clock = clock
+
+    def __call__(
+        self, connection: sqlite3.Connection, requests: Sequence[HoldRequest]
+    ) -> list[Hold | Exception]:
+        """Answer each request with its hold, or with the reason why there is none."""
+        now = microseconds(self._clock())
+        purses = self._purses(connection, requests)
+        holds = _holds_entered(connection, requests)
+        new: list[tuple[HoldRequest, Hold]] = []
+        answers: list[Hold | Exception] = []
+        for request in requests:
+            purse = purses[request.user_id]
+            try:
+                hold = _repeated(holds.get(request.id), purse)
+                if hold is None:
+                    hold = _set_aside(connection, request, purse, now)
+                    holds[request.id] = hold
+                    new.append((request, hold))
+                answers.append(hold)
+            except ChukError as refusal:
+                answers.append(refusal)
+        if new:
+            for user_id in {request.user_id for request, _ in new}:
+                if purses[user_id].is_new:
+                    make_purse(connection, user_id, self._free_messages)
+            _write(connection, new, now)
+        return answers
+
+    def _purses(
+        self, connection: sqlite3.Connection, requests: Sequence[HoldRequest]
+    ) -> dict[UUID, _Purse]:
+        users = {request.user_id.hex: request.user_id for request in requests}
+        found = {
+            users[user]: _Purse(*figures)
+            for user, *figures in select_lists(
+                connection, _PURSES, [user_id.bytes for user_id in users.values()]
+            )
+        }
+        for user_id in users.values():
+            if user_id not in found:
+                locked = is_locked(connection, user_id)
+                found[user_id] = _Purse(
+                    0, 0, self._free_messages, None, None, is_locked=locked, is_new=True
+                )
+        return found
+
+
+def _holds_entered(
+    connection: sqlite3.Connection, requests: Sequence[HoldRequest]
+) -> dict[str, Hold]:
+    references = [f"hold:{request.id}" for request in requests]
+    return {
+        hold_id: Hold(hold_id, UUID(hex=user), MicroEuro(amount), bool(is_free))
+        for hold_id, user, amount, is_free in select_lists(connection, _ENTERED, references)
+    }
+
+
+def _repeated(hold: Hold | None, purse: _Purse) -> Hold | None:
+    if purse.is_locked:
+        raise Forbidden
+    return hold
+
+
+def _set_aside(
+    connection: sqlite3.Connection, request: HoldRequest, purse: _Purse, now: int
+) -> Hold:
+    """Decide how much to hold, and take it out of the purse in hand."""
+    amount, is_free = _affordable(connection, request, purse, now)
+    purse.available -= amount
+    purse.held += amount
+    purse.free_left -= is_free
+    return Hold(request.id, request.user_id, MicroEuro(amount), is_free)
+
+
+def _affordable(
+    connection: sqlite3.Connection, request: HoldRequest, purse: _Purse, now: int
+) -> tuple[int, bool]:
+    """How much to hold, and whether a free message is held instead."""
+    if request.at_most <= 0:
+        return 0, False
+    # Something, at the least: an empty purse affords nothing, however cheap it is.
+    at_least = max(1, request.at_least)
+    if purse.available < at_least:
+        if request.allows_free_message and purse.free_left > 0:
+            return 0, True
+        raise InsufficientCredits(
+            required=euros(MicroEuro(at_least)),
+            available=euros(MicroEuro(max(0, purse.available))),
+            operation=request.operation.value,
+        )
+    amount = min(request.at_most, purse.available)
+    for period, cap in (("day", purse.daily_cap), ("month", purse.monthly_cap)):
+        if cap is None:
+            continue
+        spent = purse.held + _spent(connection, request.user_id, period, now)
+        if cap - spent < at_least:
+            raise QuotaExceeded(
+                period=period, cap=euros(MicroEuro(cap)), spent=euros(MicroEuro(spent))
+            )
+        amount = min(amount, cap - spent)
+    return amount, False
+
+
+def _spent(connection: sqlite3.Connection, user_id: UUID, period: str, now: int) -> int:
+    """What was settled since the UTC day or month began."""
+    begin = now - now % DAY
+    if period == "month":
+        begin -= (moment(now).day - 1) * DAY
+    spent: int = connection.execute(_SPENT, (user_id.bytes, begin)).fetchone()[0]
+    return spent
+
+
+def _write(
+    connection: sqlite3.Connection, new: Sequence[tuple[HoldRequest, Hold]], now: int
+) -> None:
+    insert_rows(
+        connection,
+        _ENTER,
+        [
+            (
+                request.user_id.bytes,
+                "hold",
+                f"hold:{request.id}",
+                request.id,
+                -hold.amount,
+                hold.amount,
+                int(hold.is_free_message),
+                now,
+            )
+            for request, hold in new
+        ],
+    )
+    insert_rows(
+        connection,
+        _KEEP,
+        [
+            (
+                request.id,
+                request.user_id.bytes,
+                hold.amount,
+                int(hold.is_free_message),
+                request.operation.value,
+                request.model_id,
+                request.provider_slug,
+                request.owner,
+                microseconds(request.lease_until),
+                now,
+            )
+            for request, hold in new
+        ],
+    )
