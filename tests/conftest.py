@@ -24,12 +24,16 @@ async def openrouter() -> AsyncIterator[FakeOpenRouter]:
 
 @pytest.fixture
 def start_server(openrouter: FakeOpenRouter, tmp_path: Path) -> StartServer:
-    """Start a server at the fake OpenRouter with more variables: `start_server(NAME="value")`."""
+    """Start a server at the fake OpenRouter with more variables: `start_server(NAME="value")`.
+
+    Its default user has credits, unless `euros` says otherwise.
+    """
 
     def start(
         *,
         prepare: Callable[[web.Application], object] | None = None,
         wait_until_ready: bool = True,
+        euros: int = 100,
         **environ: str,
     ) -> AbstractAsyncContextManager[RunningServer]:
         return running_server(
@@ -37,6 +41,7 @@ def start_server(openrouter: FakeOpenRouter, tmp_path: Path) -> StartServer:
             tmp_path,
             prepare=prepare,
             wait_until_ready=wait_until_ready,
+            euros=euros,
         )
 
     return start

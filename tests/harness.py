@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import aiohttp
 from aiohttp import web
 
 from chuk.accounts.issuer import DEFAULT_USER
+from chuk.api.keys import LEDGER
 from chuk.app import WIRING, build_app, embedded_issuer
+from chuk.credits.money import MicroEuro
 from chuk.server import listening_socket, make_runner
 from chuk.settings import Settings, load
 from tests.fakes.openrouter import FakeOpenRouter
@@ -48,6 +50,11 @@ class RunningServer:
     def bearer(self, user: UUID = DEFAULT_USER, *, seconds: int = 600) -> dict[str, str]:
         """The header that signs `user` in."""
         return {"Authorization": f"Bearer {self.token(user, seconds=seconds)}"}
+
+    async def fund(self, euros: int, user: UUID = DEFAULT_USER) -> None:
+        """Give a user credits, as the support would."""
+        granted = MicroEuro(euros * 1_000_000)
+        assert await self.app[LEDGER].grant(user, granted, f"test:{uuid4()}")
 
     async def chat(self, message: str = "Hello", **fields: Any) -> list[Any]:
         """One whole turn over SSE: its events, the end as the text `[DONE]`."""
@@ -129,12 +136,14 @@ async def running_server(
     *,
     prepare: Callable[[web.Application], object] | None = None,
     wait_until_ready: bool = True,
+    euros: int = 0,
 ) -> AsyncIterator[RunningServer]:
     """Run the application with these environment variables and a data folder under `folder`.
 
     Args:
         prepare: changes the application before it starts, to hang a route for one test on it.
         wait_until_ready: False where the test is about a server that never gets its models.
+        euros: the credits of the default user.
     """
     own = {"CHUK_DATA_DIR": str(folder / "data"), "CHUK_PORT": "0"}
     settings = load({**own, **environ}, directory=folder)
@@ -154,7 +163,10 @@ async def running_server(
                 await app[WIRING].ready()
         host, port = runner.addresses[0][:2]
         async with aiohttp.ClientSession() as client:
-            yield RunningServer(f"http://{host}:{port}", settings, app, runner, client)
+            running = RunningServer(f"http://{host}:{port}", settings, app, runner, client)
+            if euros:
+                await running.fund(euros)
+            yield running
     finally:
         await runner.cleanup()
     # A task that failed and that nobody asked would only be a line in the log.

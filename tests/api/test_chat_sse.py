@@ -52,9 +52,15 @@ async def test_events_come_in_order_and_shape(
             "completion_tokens": 4,
             "total_tokens": 5,
             "cost_eur": 3e-06,
+            "held_eur": usage["usage"]["held_eur"],
+            "cost_basis": "upstream",
+            "provider": "groq",
+            "zdr": True,
+            "free_message": False,
             "finish_reason": "stop",
         }
     }
+    assert usage["usage"]["held_eur"] > 3e-06
     assert list(tps) == ["tps"] and tps["tps"] > 0
     assert end == "[DONE]"
 
@@ -187,6 +193,7 @@ async def test_a_silent_upstream_is_covered_by_meta_events(
 async def test_usage_is_estimated_where_upstream_counts_nothing(
     server: RunningServer, openrouter: FakeOpenRouter
 ) -> None:
+    openrouter.asks_before_cost = None
     openrouter.script(Reply(content=["one", " two", " three"], usage={}))
     usage = one(await server.chat("Hello there, how are you?"), "usage")
     assert usage["estimated"] is True
@@ -199,6 +206,7 @@ async def test_usage_is_estimated_where_upstream_counts_nothing(
 async def test_an_answer_in_large_pieces_is_not_underestimated(
     server: RunningServer, openrouter: FakeOpenRouter
 ) -> None:
+    openrouter.asks_before_cost = None
     openrouter.script(Reply(content=["word " * 400], usage={}))
     assert one(await server.chat(), "usage")["completion_tokens"] >= 400
 
@@ -225,7 +233,9 @@ async def test_the_cost_is_in_euros_rounded_up_to_the_millionth(
     openrouter.script(Reply(usage=usage))
     async with start_server(**environ) as server:
         told = one(await server.chat(provider_slug="groq"), "usage")
-    assert told == {**USAGE, "cost_eur": cost_eur, "finish_reason": "stop"}
+    assert told["cost_eur"] == cost_eur
+    assert {name: told[name] for name in USAGE} == USAGE
+    assert told["cost_basis"] == ("upstream" if "cost" in usage else "tokens")
 
 
 async def test_the_last_of_several_usages_counts(

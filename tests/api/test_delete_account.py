@@ -26,7 +26,10 @@ PATH = "/v1/user/delete-account"
 async def server(start_server: StartServer) -> AsyncIterator[RunningServer]:
     """A server that does not wait long before it tries again."""
     async with start_server(
-        CHUK_DELETION_INTERVAL="0.05", CHUK_DELETION_FIRST_RETRY="0.05", CHUK_LIMIT_OTHER="100000"
+        euros=0,
+        CHUK_DELETION_INTERVAL="0.05",
+        CHUK_DELETION_FIRST_RETRY="0.05",
+        CHUK_LIMIT_OTHER="100000",
     ) as running:
         yield running
 
@@ -185,9 +188,9 @@ async def test_nothing_in_the_database_names_the_user_any_more(server: RunningSe
 
 
 async def test_it_holds_across_a_restart(start_server: StartServer) -> None:
-    async with start_server() as server:
+    async with start_server(euros=0) as server:
         await erased(server)
-    async with start_server() as server:
+    async with start_server(euros=0) as server:
         assert await asked(server, server.bearer()) == (403, "FORBIDDEN")
         status, body = await delete(server)
         assert (status, body["data"]) == (200, {"deleted": True, "pending": []})
@@ -197,7 +200,11 @@ async def test_another_process_learns_of_it_and_stops_the_users_turns(
     start_server: StartServer, openrouter: FakeOpenRouter
 ) -> None:
     openrouter.script(STALLING)
-    async with start_server() as one, start_server() as other, live_sse(other) as events:
+    async with (
+        start_server(euros=0) as one,
+        start_server(euros=0) as other,
+        live_sse(other) as events,
+    ):
         async for event in events:
             if event != "[DONE]" and "content" in event:
                 break

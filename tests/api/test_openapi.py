@@ -80,7 +80,7 @@ CALLS = [
     Call("PUT", "/v1/user/spending-cap", 200, json={"daily_eur": 1.5, "monthly_eur": None}),
     Call("PUT", "/v1/user/spending-cap", 400, json={}),
     Call("PUT", "/v1/user/spending-cap", 415, data="x", headers={"Content-Type": "text/plain"}),
-    Call("DELETE", "/v1/user/delete-account", 503),
+    Call("DELETE", "/v1/user/delete-account", 401, signed_in=False),
     Call("POST", "/v1/stripe/create-checkout-session", 503),
     Call("POST", "/v1/stripe/create-portal-session", 503),
     Call("POST", "/v1/stripe/sync-subscription", 503),

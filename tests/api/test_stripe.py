@@ -25,7 +25,9 @@ async def stripe() -> AsyncIterator[FakeStripe]:
 @pytest.fixture
 async def server(start_server: StartServer, stripe: FakeStripe) -> AsyncIterator[RunningServer]:
     """A server that bills."""
-    async with start_server(CHUK_APP_URL="https://app.chuk.test/", **stripe.environ()) as running:
+    async with start_server(
+        euros=0, CHUK_APP_URL="https://app.chuk.test/", **stripe.environ()
+    ) as running:
         yield running
 
 
@@ -43,7 +45,7 @@ async def test_a_checkout_leads_to_stripe_and_back_to_the_app(
 async def test_without_an_address_of_the_app_people_come_back_to_this_server(
     start_server: StartServer, stripe: FakeStripe
 ) -> None:
-    async with start_server(**stripe.environ()) as server:
+    async with start_server(euros=0, **stripe.environ()) as server:
         await post(server, CHECKOUT)
         (session,) = stripe.account.sessions.values()
         assert session["success_url"] == f"{server.url}/billing/success"
@@ -160,7 +162,7 @@ async def test_a_failure_of_stripe_is_told_clearly(
 
 
 async def test_a_slow_stripe_is_a_timeout(start_server: StartServer, stripe: FakeStripe) -> None:
-    async with start_server(CHUK_STRIPE_TIMEOUT="0.1", **stripe.environ()) as server:
+    async with start_server(euros=0, CHUK_STRIPE_TIMEOUT="0.1", **stripe.environ()) as server:
         stripe.fail(Fault.SLOW, times=None)
         code, answer = await post(server, CHECKOUT)
         assert (code, answer["error"]["code"]) == (504, "PROVIDER_TIMEOUT")
@@ -170,7 +172,7 @@ async def test_a_slow_stripe_is_a_timeout(start_server: StartServer, stripe: Fak
 async def test_without_a_key_billing_says_that_it_is_off(
     start_server: StartServer, path: str
 ) -> None:
-    async with start_server() as server:
+    async with start_server(euros=0) as server:
         code, answer = await post(server, path)
         assert (code, answer["error"]["code"]) == (503, "FEATURE_DISABLED")
         async with server.client.post(f"{server.url}{path}", headers=JSON) as stranger:

@@ -26,7 +26,7 @@ async def stripe() -> AsyncIterator[FakeStripe]:
 @pytest.fixture
 async def server(start_server: StartServer, stripe: FakeStripe) -> AsyncIterator[RunningServer]:
     """A server that bills."""
-    async with start_server(**stripe.environ()) as running:
+    async with start_server(euros=0, **stripe.environ()) as running:
         yield running
 
 
@@ -120,7 +120,7 @@ async def test_a_body_over_the_limit_is_refused(server: RunningServer, stripe: F
 async def test_without_a_key_stripe_is_asked_to_send_its_event_again(
     start_server: StartServer, stripe: FakeStripe
 ) -> None:
-    async with start_server() as server:
+    async with start_server(euros=0) as server:
         body = b'{"id": "evt_1", "type": "invoice.paid"}'
         signature = stripe.signature(body, at=int(time.time()))
         assert await send(server, body, signature) == (503, "FEATURE_DISABLED")

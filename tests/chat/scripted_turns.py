@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import orjson
 
 from chuk.catalog.models import Model, Pricing, Provider
+from chuk.chat.books import TurnBooks
 from chuk.chat.command import ChatCommand, CompletionRequest, Message
 from chuk.chat.events import Content, TurnEvent, UpstreamEvent, count_events
 from chuk.chat.generation import Generation, Patience
 from chuk.chat.ports import Take, Wait
 from chuk.chat.resolution import resolve
+from chuk.credits.ledger import Hold, HoldRequest, Progress, Resolved, UsageRecord
+from chuk.credits.money import MicroEuro
+from chuk.credits.ports import LedgerStore
 from chuk.credits.pricing import PriceList
+from chuk.credits.service import Credits
 
 MODEL = Model(
     "maker/model",
@@ -99,14 +104,54 @@ class Listener:
         return [type(event).__name__ for event in self.events]
 
 
-def a_turn(upstream: ScriptedUpstream, **fields: Any) -> Generation:
+class OneTurnsLedger:
+    """Holds whatever is asked, and notes how each hold ends; what a turn asks of a ledger.
+
+    Attributes:
+        opened: ids of all holds there ever were.
+        ends: by hold id, `settled` or `released`.
+    """
+
+    def __init__(self) -> None:
+        self.opened: set[str] = set()
+        self.ends: dict[str, str] = {}
+
+    async def open_hold(self, request: HoldRequest) -> Hold:
+        self.opened.add(request.id)
+        return Hold(request.id, request.user_id, request.at_most, is_free_message=False)
+
+    async def note_progress(self, hold_id: str, progress: Progress) -> None:
+        assert hold_id not in self.ends
+
+    async def settle(self, hold_id: str, cost: MicroEuro, usage: UsageRecord) -> Resolved:
+        return self._ended(hold_id, "settled", cost)
+
+    async def release(self, hold_id: str, usage: UsageRecord) -> Resolved:
+        return self._ended(hold_id, "released", MicroEuro(0))
+
+    def _ended(self, hold_id: str, end: str, charged: MicroEuro) -> Resolved:
+        assert hold_id not in self.ends
+        self.ends[hold_id] = end
+        return Resolved(charged, is_new=True)
+
+
+def a_turn(
+    upstream: ScriptedUpstream, ledger: OneTurnsLedger | None = None, **fields: Any
+) -> Generation:
     """A turn that has not begun."""
     command = ChatCommand("maker/model", (Message("user", "Hello"),), **fields)
+    credit_service = Credits(
+        cast(LedgerStore, ledger or OneTurnsLedger()),
+        PriceList(Decimal(1), Decimal(0)),
+        owner="test",
+        hold_lease=60,
+    )
     return Generation(
         owner=UUID(int=1),
         resolution=resolve(command, MODEL),
+        tags={},
         upstream=upstream,
-        prices=PriceList(Decimal(1), Decimal(0)),
+        books=TurnBooks(credit_service),
         patience=PATIENCE,
     )
 

@@ -24,6 +24,7 @@ from chuk.errors import ModelUnavailable, ProviderError, ServiceUnavailable
 from tests.chat.scripted_turns import (
     PATIENCE,
     Listener,
+    OneTurnsLedger,
     ScriptedUpstream,
     a_turn,
     says,
@@ -217,8 +218,8 @@ def test_whatever_happens_in_whatever_order_there_is_one_end(
 
 
 async def _live(reads: list[list[object]], last: object, steps: list[str]) -> None:
-    upstream, listener = ScriptedUpstream(), Listener()
-    turn = a_turn(upstream)
+    upstream, listener, ledger = ScriptedUpstream(), Listener(), OneTurnsLedger()
+    turn = a_turn(upstream, ledger)
     task = turn.begin(listener)
     waiting: list[object] = [*reads, last, None]
     has_left = False
@@ -252,6 +253,8 @@ async def _live(reads: list[list[object]], last: object, steps: list[str]) -> No
     ends = [event for event in listener.events if isinstance(event, (Done, Failed))]
     assert not upstream.is_open
     assert len(asyncio.all_tasks()) == 1
+    # Whatever was held was ended, once.
+    assert ledger.ends.keys() == ledger.opened
     if has_left:
         assert len(ends) <= 1
     else:
