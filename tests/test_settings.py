@@ -214,12 +214,32 @@ def test_only_one_local_model_can_be_named(tmp_path: Path) -> None:
 def test_a_secret_shows_neither_in_the_settings_nor_in_an_error(
     tmp_path: Path, secret: Setting
 ) -> None:
-    environ = {"SUPABASE_URL": "https://project.example", secret.env: "hush"}
+    # Some settings need others beside them.
+    environ = {
+        "SUPABASE_URL": "https://project.example",
+        "STRIPE_WEBHOOK_SECRET": "quiet",
+        "STRIPE_PRICE_ID": "price",
+        secret.env: "hush",
+    }
     assert "hush" not in repr(load(environ, directory=tmp_path))
     write_file(tmp_path, f'[{secret.section}]\n{secret.name} = ["hush"]')
     error = refused(tmp_path)
     assert "hush" not in str(error)
     assert "hush" not in repr(error)
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"SUPABASE_SERVICE_ROLE_KEY": "k"}, "SUPABASE_SERVICE_ROLE_KEY"),
+        ({"STRIPE_SECRET_KEY": "k", "STRIPE_PRICE_ID": "p"}, "STRIPE_SECRET_KEY"),
+        ({"STRIPE_SECRET_KEY": "k", "STRIPE_WEBHOOK_SECRET": "s"}, "STRIPE_SECRET_KEY"),
+    ],
+)
+def test_a_service_that_is_only_half_configured_is_refused(
+    tmp_path: Path, environ: dict[str, str], named: str
+) -> None:
+    assert refused(tmp_path, environ).setting == named
 
 
 def test_a_password_in_an_address_does_not_show_in_an_error(tmp_path: Path) -> None:
