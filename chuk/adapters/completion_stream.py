@@ -211,8 +211,19 @@ def _usage(usage: Mapping[str, object]) -> UpstreamUsage:
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=_count(usage, "total_tokens") or prompt + completion,
-        cost_usd=_cost(usage.get("cost")),
+        cost_usd=_whole_cost(usage),
     )
+
+
+def _whole_cost(usage: Mapping[str, object]) -> Decimal | None:
+    """What is paid in all: with a key of one's own OpenRouter's `cost` is only its fee.
+
+    https://openrouter.ai/docs/use-cases/usage-accounting
+    """
+    cost, details = _cost(usage.get("cost")), usage.get("cost_details")
+    if cost is not None and usage.get("is_byok") is True and isinstance(details, Mapping):
+        cost += _cost(details.get("upstream_inference_cost")) or 0
+    return cost
 
 
 def _count(usage: Mapping[str, object], name: str) -> int:

@@ -52,6 +52,19 @@ def test_a_stream_is_read_as_it_goes() -> None:
     assert stream.failure is None
 
 
+def test_with_a_key_of_ones_own_both_parts_are_the_cost() -> None:
+    usage = {
+        "prompt_tokens": 4,
+        "completion_tokens": 2,
+        "total_tokens": 6,
+        "cost": 0.00001,
+        "is_byok": True,
+        "cost_details": {"upstream_inference_cost": 0.0002},
+    }
+    _, events = read(chunk("stop", content="a"), event({"choices": [], "usage": usage}), DONE)
+    assert of_kind(events, UpstreamUsage) == [UpstreamUsage(4, 2, 6, Decimal("0.00021"))]
+
+
 @pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
 def test_reasoning_has_two_names(field: str) -> None:
     _, events = read(chunk(**{field: "first", "content": "then"}))

@@ -93,7 +93,14 @@ async def test_the_configuration_is_what_the_server_does(start_server: StartServ
     assert config["limits"]["rate_window_seconds"] == 60
     assert config["limits"]["message_max_bytes"] == 5000
     assert config["limits"]["images_max_count"] == 2
-    assert config["prices"] == {"currency": "EUR", "usd_to_eur": 0.9, "margin": 0.25}
+    assert config["prices"] == {
+        "currency": "EUR",
+        "usd_to_eur": 0.9,
+        "margin": 0.25,
+        "plan": "pro",
+        "plan_price_eur": 20.0,
+        "plan_credits_eur": 16.0,
+    }
     assert set(config["formats"]["images"]) == {
         "image/png",
         "image/jpeg",

@@ -34,9 +34,16 @@ async def config(request: web.Request) -> dict[str, Any]:
             "currency": "EUR",
             "usd_to_eur": float(settings.prices.usd_to_eur),
             "margin": float(settings.prices.margin),
+            "plan": settings.plan.name,
+            "plan_price_eur": float(settings.plan.price),
+            "plan_credits_eur": float(settings.plan.credits),
         },
         # Only what this server really does; a part that is not configured is false.
-        "features": {"chat": True, "images_in_chat": True, "billing": False},
+        "features": {
+            "chat": True,
+            "images_in_chat": True,
+            "billing": bool(settings.stripe.secret_key),
+        },
     }
     if model_id is not None:
         model = request.config_dict[CATALOG].model(model_id)
