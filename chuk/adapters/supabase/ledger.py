@@ -143,7 +143,7 @@ class SupabaseLedger:
     async def lapse(self, user_id: UUID, reference: str) -> MicroEuro:
         """See the port."""
         return await self._project.call(
-            "lapse", answers.micro_euro, user_id=user_id, reference=reference, now=self._clock()
+            "lapse", answers.micro_euro, reference=reference, **self._whose(user_id)
         )
 
     async def purse(self, user_id: UUID) -> Purse:

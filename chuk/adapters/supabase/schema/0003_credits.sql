@@ -120,17 +120,18 @@ end
 $$;
 
 create or replace function public.chuk_lapse(
-  p_user_id uuid, p_reference text, p_now timestamptz
+  p_user_id uuid, p_reference text, p_now timestamptz, p_free_messages integer
 ) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
   purse public.user_billing;
   lapsed bigint;
 begin
-  select * into purse from public.user_billing where user_id = p_user_id for update;
-  if not found or exists (
-    select from chuk.ledger_entries where reference = 'lapse:' || p_reference
-  ) then
+  if chuk.is_locked(p_user_id) then
+    return to_jsonb(0);
+  end if;
+  purse := chuk.locked_purse(p_user_id, p_free_messages, p_now);
+  if exists (select from chuk.ledger_entries where reference = 'lapse:' || p_reference) then
     return to_jsonb(0);
   end if;
   lapsed := greatest(purse.available_micro, 0);

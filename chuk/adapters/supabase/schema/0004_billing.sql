@@ -31,7 +31,7 @@ begin
     raise exception 'the account is locked' using errcode = 'CK403';
   end if;
   insert into chuk.customers as c (customer_id, user_id) values (p_customer_id, p_user_id)
-    on conflict (customer_id) do update set is_gone = false where c.user_id = p_user_id;
+    on conflict (customer_id) do update set is_gone = false, user_id = p_user_id where c.is_gone;
   if not found then
     raise exception 'this customer is tied to another user' using errcode = 'CK400';
   end if;
