@@ -15,8 +15,10 @@ from aiohttp import web
 
 from chuk import __version__, logs
 from chuk.accounts.issuer import DEFAULT_LIFETIME, DEFAULT_USER
+from chuk.adapters.sqlite.schema import SchemaError
 from chuk.app import embedded_issuer, hang_areas
 from chuk.catalog.selection import SelectionError
+from chuk.commands import billing, grant, ledger, migrate
 from chuk.doctor import examine
 from chuk.server import serve
 from chuk.settings import Settings, SettingsError, load
@@ -41,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"chuk: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
+    except SchemaError as error:
+        print(f"chuk: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -79,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
         "doctor", help="say which service serves each part, and whether it answers"
     )
     command.set_defaults(command=_doctor)
+
+    for module in (migrate, ledger, billing, grant):
+        module.add(commands)
     return parser
 
 
