@@ -1,7 +1,8 @@
 """Every condition that a client can be told about.
 
     ChukError
-    ├── InvalidRequest 400 ─┬─ ContextTooLong, ContentFiltered
+    ├── InvalidRequest 400 ─┬─ ContextTooLong, ContentFiltered, InvalidPrompt, InvalidDimensions,
+    │                       │  CorruptFile
     ├── Unauthorized 401 ───┴─ TokenExpired, InvalidToken
     ├── InsufficientCredits, BillingError 402
     ├── Forbidden 403
@@ -11,8 +12,9 @@
     ├── FileTooLarge 413
     ├── UnsupportedFormat 415
     ├── RateLimited, QuotaExceeded 429
-    ├── InternalError 500 ──── StreamInterrupted (inside a stream only)
-    ├── ProviderError 502
+    ├── InternalError 500 ──── StreamInterrupted (inside a stream only), ConversionFailed,
+    │                          GenerationFailed
+    ├── ProviderError 502 ──── TranscriptionFailed
     ├── ServiceUnavailable 503 ┬ ModelUnavailable, FeatureDisabled
     └── ProviderTimeout 504
 
@@ -109,6 +111,27 @@ class ContentFiltered(InvalidRequest):
 
     code = "CONTENT_FILTERED"
     sentence = "The provider's moderation refused this content."
+
+
+class InvalidPrompt(InvalidRequest):
+    """An image prompt that is empty, or over its limit of characters."""
+
+    code = "INVALID_PROMPT"
+    sentence = "The prompt must have between 1 and 1000 characters."
+
+
+class InvalidDimensions(InvalidRequest):
+    """An image with a side out of range, or only one side given. Sides are pixels."""
+
+    code = "INVALID_DIMENSIONS"
+    sentence = "Both sides of an image must be between 64 and 2048 pixels."
+
+
+class CorruptFile(InvalidRequest):
+    """A file that is damaged, truncated, encrypted or empty."""
+
+    code = "CORRUPT_FILE"
+    sentence = "This file is damaged, protected by a password, or empty."
 
 
 class Unauthorized(ChukError):
@@ -300,12 +323,33 @@ class StreamInterrupted(ChukError):
     sentence = "The answer was interrupted. What arrived is incomplete."
 
 
+class ConversionFailed(InternalError):
+    """A file could not be converted, and the fault is ours."""
+
+    code = "CONVERSION_FAILED"
+    sentence = "This file could not be converted. Please try again."
+
+
+class GenerationFailed(InternalError):
+    """An image or a voice could not be made, and the fault is ours."""
+
+    code = "GENERATION_FAILED"
+    sentence = "This could not be generated. Please try again."
+
+
 class ProviderError(ChukError):
     """Upstream answered with an error, or refused our own key or account."""
 
     code = "PROVIDER_ERROR"
     status = 502
     sentence = "The model's provider answered with an error."
+
+
+class TranscriptionFailed(ProviderError):
+    """The recogniser failed."""
+
+    code = "TRANSCRIPTION_FAILED"
+    sentence = "The speech could not be recognised. Please try again."
 
 
 class ServiceUnavailable(ChukError):

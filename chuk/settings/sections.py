@@ -307,6 +307,71 @@ class Supabase:
 
 
 @dataclass(frozen=True)
+class Media:
+    """Files, audio, images and speech: limits and prices. Times are seconds, sizes bytes.
+
+    Embedded parts charge nothing; these prices are for the services.
+    """
+
+    file_max_bytes: int = setting(10_000_000, "Largest file to convert.", check=_at_least_one)
+    audio_max_bytes: int = setting(25_000_000, "Largest recording.", check=_at_least_one)
+    audio_max_seconds: int = setting(1_500, "Longest recording.", check=_at_least_one)
+    workers: int = setting(2, "Conversions and other heavy work at once.", check=_at_least_one)
+    queue: int = setting(64, "Jobs that may wait; a further one is refused.", check=_at_least_one)
+    convert_timeout: float = setting(60.0, "For one conversion.", check=_positive)
+    transcribe_timeout: float = setting(55.0, "For one transcription.", check=_positive)
+    image_timeout: float = setting(120.0, "For one image.", check=_positive)
+    image_keep: float = setting(86_400.0, "How long an image drawn here is kept.", check=_positive)
+    speech_enabled: bool = setting(True, "Whether texts are spoken.")
+    conversion_price: Decimal = setting(
+        Decimal("0"), "Euros for one file.", check=validate.Range(min=0)
+    )
+    transcription_price: Decimal = setting(
+        Decimal("0.0000103"), "Euros for a started second.", check=validate.Range(min=0)
+    )
+    speech_price: Decimal = setting(
+        Decimal("0.0000046"), "Euros for a character.", check=validate.Range(min=0)
+    )
+    image_price: Decimal = setting(
+        Decimal("0.05"),
+        "Euros for 2^20 pixels; an image's price is rounded up to the cent.",
+        check=validate.Range(min=0),
+    )
+
+
+@dataclass(frozen=True)
+class Groq:
+    """Speech recognition. Without the key: the embedded recogniser."""
+
+    api_key: str = setting("", "Set: Groq transcribes.", env="GROQ_API_KEY", secret=True)
+    base_url: str = setting(
+        "https://api.groq.com", "Base URL of its API.", env="GROQ_BASE_URL", check=is_url
+    )
+    model: str = setting("whisper-large-v3-turbo", "The model that listens.", check=_not_empty)
+
+
+@dataclass(frozen=True)
+class Fal:
+    """Image generation. Without the key: the embedded renderer."""
+
+    key: str = setting("", "Set: fal draws.", env="FAL_KEY", secret=True)
+    queue_url: str = setting(
+        "https://queue.fal.run", "Base URL of its queue.", env="FAL_QUEUE_URL", check=is_url
+    )
+    model: str = setting("fal-ai/z-image/turbo", "The model that draws.", check=_not_empty)
+
+
+@dataclass(frozen=True)
+class Inworld:
+    """Speech. Without the key: the embedded voice."""
+
+    api_key: str = setting("", "Set: Inworld speaks.", env="INWORLD_API_KEY", secret=True)
+    base_url: str = setting(
+        "https://api.inworld.ai", "Base URL of its API.", env="INWORLD_BASE_URL", check=is_url
+    )
+
+
+@dataclass(frozen=True)
 class Settings:
     """Every setting, by section. Made by `load`; never changed afterwards."""
 
@@ -322,3 +387,7 @@ class Settings:
     upstream: Upstream = Upstream()
     local_model: LocalModel = LocalModel()
     supabase: Supabase = Supabase()
+    media: Media = Media()
+    groq: Groq = Groq()
+    fal: Fal = Fal()
+    inworld: Inworld = Inworld()
