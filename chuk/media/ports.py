@@ -1,0 +1,64 @@
+"""What the media services need from outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from chuk.media.pictures import PictureKind
+
+
+@dataclass(frozen=True, slots=True)
+class Commission:
+    """A picture somebody wants.
+
+    Attributes:
+        width, height: pixels.
+        seed: the same one with the same prompt and size gives the same picture again.
+    """
+
+    prompt: str
+    width: int
+    height: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Painting:
+    """A finished picture of the size that was asked for, at most `pictures.MAX_BYTES` long.
+
+    Attributes:
+        seed: what it was really made from.
+    """
+
+    data: bytes
+    kind: PictureKind
+    seed: int
+
+
+class Painter(Protocol):
+    """Makes pictures from words.
+
+    Attributes:
+        model_id, provider_slug: how it is named in the books.
+        is_zdr: whether nothing of the prompt is kept there.
+    """
+
+    @property
+    def model_id(self) -> str: ...
+
+    @property
+    def provider_slug(self) -> str: ...
+
+    @property
+    def is_zdr(self) -> bool: ...
+
+    async def paint(self, commission: Commission) -> Painting:
+        """Make one. Being cancelled ends the work, wherever it is done.
+
+        Raises:
+            ContentFiltered: moderation refused.
+            GenerationFailed: it is our own fault.
+            ProviderError, ModelUnavailable, ProviderTimeout, ServiceUnavailable: it is not.
+        """
+        ...
