@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
 from chuk.media.pictures import PictureKind
+from chuk.media.utterance import Utterance
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,39 @@ class Painter(Protocol):
 
         Raises:
             ContentFiltered: moderation refused.
+            GenerationFailed: it is our own fault.
+            ProviderError, ModelUnavailable, ProviderTimeout, ServiceUnavailable: it is not.
+        """
+        ...
+
+
+class Voice(Protocol):
+    """Reads texts aloud.
+
+    Attributes:
+        provider_slug: how it is named in the books.
+        is_zdr: whether nothing of the text is kept there.
+    """
+
+    @property
+    def provider_slug(self) -> str: ...
+
+    @property
+    def is_zdr(self) -> bool: ...
+
+    def voice_for(self, voice_id: str) -> str:
+        """The name of the voice that speaks when this one is asked for."""
+        ...
+
+    def model_for(self, model_id: str) -> str:
+        """The name of the model that speaks when this one is asked for."""
+        ...
+
+    def speak(self, utterance: Utterance) -> AsyncGenerator[bytes, None]:
+        """One whole file in pieces, each as soon as it is made; closing it ends the work.
+
+        Raises:
+            InvalidRequest: nothing of the text can be spoken.
             GenerationFailed: it is our own fault.
             ProviderError, ModelUnavailable, ProviderTimeout, ServiceUnavailable: it is not.
         """

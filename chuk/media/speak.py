@@ -1,0 +1,220 @@
+"""Texts spoken aloud: hold, speak, settle.
+
+A text is paid for by its characters, all of them as soon as its first sound is there, however
+the rest goes: so the service charges too. Without a sound nothing is taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, nullcontext
+from decimal import Decimal
+from typing import Self
+from uuid import UUID, uuid4
+
+from chuk.credits.ledger import Basis, Operation, Outcome, Progress, UsageRecord
+from chuk.credits.money import micro_euro_ceiling
+from chuk.credits.service import Credits, Order
+from chuk.errors import ChukError, GenerationFailed, RateLimited
+from chuk.logs import log_failure, logger
+from chuk.media.jobs import Jobs
+from chuk.media.ports import Voice
+from chuk.media.utterance import Utterance
+
+# Each may keep a few megabytes of audio for a client that takes its time.
+AT_ONCE = 4
+_PIECES_AHEAD = 128
+
+_log = logger("speech")
+
+
+class Speech:
+    """Speaks texts, and has them paid for.
+
+    Args:
+        price: euros for a character.
+        jobs: what gives out turns at a voice that speaks one text at a time; None: it has no
+            such bounds.
+
+    Attributes:
+        interrupted: how many texts broke off after their first sound since the start.
+    """
+
+    def __init__(
+        self, voice: Voice, credit_service: Credits, *, price: Decimal, jobs: Jobs | None = None
+    ) -> None:
+        self.interrupted = 0
+        self._voice = voice
+        self._credits = credit_service
+        self._price = price
+        self._jobs = jobs
+        self._running: Counter[UUID] = Counter()
+
+    def voice_for(self, voice_id: str) -> str:
+        """The name of the voice that speaks when this one is asked for."""
+        return self._voice.voice_for(voice_id)
+
+    @asynccontextmanager
+    async def spoken(self, user_id: UUID, utterance: Utterance) -> AsyncIterator[Audio]:
+        """Speak while the block runs; it begins with the first sound.
+
+        A listener who leaves ends the block early, and the voice falls silent.
+
+        Raises:
+            RateLimited: too many texts of this user are being spoken.
+            ChukError: as `Credits.open` and `Voice.speak`, before the first sound.
+        """
+        if self._running[user_id] >= AT_ONCE:
+            raise RateLimited("Too many texts at once.", retry_after=1, limit=AT_ONCE)
+        self._running[user_id] += 1
+        try:
+            order = self._order(user_id, utterance)
+            async with self._credits.hold(order) as payment:
+                audio = Audio(self._sounds(user_id, utterance))
+                try:
+                    async with audio:
+                        await audio.begin()
+                        payment.note(self._progress(order))
+                        yield audio
+                finally:
+                    # The voice is silent by now, whatever the books are at.
+                    if audio.has_begun:
+                        self._count(order, audio)
+                        usage = self._usage(order, len(utterance.text), audio.outcome)
+                        await payment.settle(order.at_most, usage)
+        finally:
+            self._running[user_id] -= 1
+            if not self._running[user_id]:
+                del self._running[user_id]
+
+    async def _sounds(self, user_id: UUID, utterance: Utterance) -> AsyncGenerator[bytes, None]:
+        place = nullcontext() if self._jobs is None else self._jobs.slot(user_id)
+        async with place, aclosing(self._voice.speak(utterance)) as sounds:
+            async for sound in sounds:
+                yield sound
+
+    def _order(self, user_id: UUID, utterance: Utterance) -> Order:
+        cost = micro_euro_ceiling(self._price * len(utterance.text))
+        return Order(
+            id=f"tts_{uuid4().hex}",
+            user_id=user_id,
+            operation=Operation.SPEECH,
+            model_id=self._voice.model_for(utterance.model_id),
+            provider_slug=self._voice.provider_slug,
+            at_most=cost,
+            at_least=cost,
+            is_zdr=self._voice.is_zdr,
+        )
+
+    def _progress(self, order: Order) -> Progress:
+        """What is owed from the first sound on, should this process die."""
+        cost = order.at_most
+        return Progress(cost=cost, cost_usd=self._credits.prices.in_dollars(cost))
+
+    def _usage(self, order: Order, characters: int, outcome: Outcome) -> UsageRecord:
+        return UsageRecord(
+            model_id=order.model_id,
+            provider_slug=order.provider_slug,
+            prompt_tokens=0,
+            completion_tokens=0,
+            total_tokens=characters,
+            cost_usd=self._credits.prices.in_dollars(order.at_most),
+            outcome=outcome,
+            basis=Basis.ESTIMATE,
+            is_zdr=order.is_zdr,
+        )
+
+    def _count(self, order: Order, audio: Audio) -> None:
+        if audio.failure is not None and audio.outcome is Outcome.INTERRUPTED:
+            self.interrupted += 1
+            _log.warning(
+                "speech_interrupted",
+                hold=order.id,
+                error=audio.failure.code,
+                interrupted=self.interrupted,
+            )
+
+
+class Audio:
+    """The sounds of one text, in order. The voice may be some way ahead of the listener.
+
+    So a listener who takes his time does not keep the voice from the others.
+
+    Attributes:
+        has_begun: whether the first sound is there.
+        failure: why the voice broke off; None: it did not.
+        outcome: how it went for the listener, so far.
+    """
+
+    def __init__(self, sounds: AsyncGenerator[bytes, None]) -> None:
+        self.has_begun = False
+        self.failure: ChukError | None = None
+        self.outcome = Outcome.CANCELLED
+        self._sounds = sounds
+        self._first = b""
+        # None: there is no more.
+        self._ahead: asyncio.Queue[bytes | None] = asyncio.Queue(_PIECES_AHEAD)
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._listen(), name="speech")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Let the voice fall silent, and wait until it is."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def begin(self) -> None:
+        """Wait for the first sound.
+
+        Raises:
+            ChukError: there is none.
+        """
+        first = await self._next()
+        if first is None:
+            raise GenerationFailed
+        self._first, self.has_begun = first, True
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next sound.
+
+        Raises:
+            ChukError: the voice broke off.
+        """
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        try:
+            sound = await self._next()
+        except ChukError:
+            self.outcome = Outcome.INTERRUPTED
+            raise
+        if sound is None:
+            self.outcome = Outcome.COMPLETED
+            raise StopAsyncIteration
+        return sound
+
+    async def _next(self) -> bytes | None:
+        sound = await self._ahead.get()
+        if sound is None and self.failure is not None:
+            raise self.failure
+        return sound
+
+    async def _listen(self) -> None:
+        try:
+            async with aclosing(self._sounds) as sounds:
+                async for sound in sounds:
+                    await self._ahead.put(sound)
+        except ChukError as error:
+            self.failure = error
+        except Exception as error:
+            log_failure("speech", error)
+            self.failure = GenerationFailed()
+        await self._ahead.put(None)
