@@ -18,9 +18,9 @@ from chuk.errors import ChukError, FileTooLarge, InvalidRequest, UnsupportedForm
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
-_MAX_FIELDS = 100
+MAX_FIELDS = 100
 _MAX_JSON_VALUES = 200_000
-_SCAN_STEP = 65_536
+SCAN_STEP = 65_536
 # Boundaries and part headers, and a short preamble.
 _MAX_FORM_LINES = 2_000
 # How aiohttp and the standard library say that a body is malformed.
@@ -64,13 +64,13 @@ async def read_form(
         FileTooLarge: over `max_bytes`; the rest is not read.
         UnsupportedFormat: neither JSON nor a form.
     """
-    async with _reading(request, max_bytes, timeout):
+    async with reading(request, max_bytes, timeout):
         if request.content_type == MULTIPART:
             return await _multipart(request, max_bytes, files)
         if request.content_type == FORM:
             text = (await _whole(request, max_bytes)).decode("utf-8")
             pairs = parse_qsl(
-                text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
+                text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS
             )
             form = Form(is_typed=False)
             for name, value in pairs:
@@ -93,7 +93,7 @@ async def read_body(request: web.Request, *, max_bytes: int, timeout: float) -> 
         InvalidRequest: the body is malformed or too slow.
         FileTooLarge: over `max_bytes`; the rest is not read.
     """
-    async with _reading(request, max_bytes, timeout):
+    async with reading(request, max_bytes, timeout):
         return await _whole(request, max_bytes)
 
 
@@ -131,8 +131,8 @@ def parse_json(raw: bytes) -> Any:
         InvalidRequest: not JSON, too deep, NaN, or too many values.
     """
     values = 0
-    for start in range(0, len(raw), _SCAN_STEP):
-        step = raw[start : start + _SCAN_STEP]
+    for start in range(0, len(raw), SCAN_STEP):
+        step = raw[start : start + SCAN_STEP]
         values += step.count(b",") + step.count(b"[") + step.count(b"{")
         if values > _MAX_JSON_VALUES:
             raise InvalidRequest("The JSON has too many values.")
@@ -143,7 +143,7 @@ def parse_json(raw: bytes) -> Any:
 
 
 @asynccontextmanager
-async def _reading(request: web.Request, max_bytes: int, timeout: float) -> AsyncIterator[None]:
+async def reading(request: web.Request, max_bytes: int, timeout: float) -> AsyncIterator[None]:
     """Bounds of size and time, and one error for all that is malformed."""
     size = request.content_length
     if size is not None and size > max_bytes:
@@ -171,13 +171,13 @@ async def _whole(request: web.Request, max_bytes: int) -> bytes:
         if size > max_bytes:
             raise FileTooLarge(max_bytes)
         chunks.append(chunk)
-        if size > _SCAN_STEP:
+        if size > SCAN_STEP:
             # Unpacking a packed body waits for nothing: give way to others.
             await asyncio.sleep(0)
     return b"".join(chunks)
 
 
-class _Counted:
+class Counted:
     """A body as a multipart reader reads it, with all that stands between the parts counted too.
 
     aiohttp reads past a preamble line by line, without bounds and, where the body was packed,
@@ -192,7 +192,7 @@ class _Counted:
 
     async def read(self, n: int = -1) -> bytes:
         data = self._count(await self._content.read(n))
-        if self._bytes > _SCAN_STEP:
+        if self._bytes > SCAN_STEP:
             await asyncio.sleep(0)
         return data
 
@@ -218,16 +218,16 @@ class _Counted:
 
 async def _multipart(request: web.Request, max_bytes: int, files: tuple[str, ...]) -> Form:
     form = Form(is_typed=False)
-    content = cast(aiohttp.StreamReader, _Counted(request.content, max_bytes))
+    content = cast(aiohttp.StreamReader, Counted(request.content, max_bytes))
     parts = 0
     async for part in aiohttp.MultipartReader(request.headers, content):
         parts += 1
-        if not isinstance(part, BodyPartReader) or part.name is None or parts > _MAX_FIELDS:
+        if not isinstance(part, BodyPartReader) or part.name is None or parts > MAX_FIELDS:
             raise InvalidRequest("The form is malformed.")
         # Bytes that are not UTF-8 came as lone surrogates, which no answer could name.
         part.name.encode()
         value = bytearray()
-        while chunk := await part.read_chunk(_SCAN_STEP):
+        while chunk := await part.read_chunk(SCAN_STEP):
             value += chunk
         if part.name in files:
             form.files.setdefault(part.name, []).append(bytes(value))
