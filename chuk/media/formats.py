@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 
+from chuk.media.endings import CODE_NAMES, OTHER_ENDINGS
+
 Content = bytes | mmap.mmap
 
 
@@ -58,44 +60,12 @@ _TEXTS = frozenset(
     }
 )
 
-_OTHER_ENDINGS = {
-    Format.DOCX: "docm dotx dotm",
-    Format.DOC: "dot",
-    Format.PPTX: "pptm ppsx ppsm potx potm",
-    Format.PPT: "pps pot",
-    Format.XLSX: "xlsm xltx xltm",
-    Format.XLS: "xlt",
-    Format.ODT: "ott fodt",
-    Format.ODS: "ots fods",
-    Format.ODP: "otp fodp",
-    Format.JPG: "jpeg jpe jfif",
-    Format.TIFF: "tif",
-    Format.HEIC: "heif",
-    Format.OGG: "oga opus",
-    Format.M4A: "mp4 m4b",
-    Format.WEBM: "weba mkv mka",
-    Format.WAV: "wave",
-    Format.HTML: "htm xhtml mhtml mht",
-    Format.CSV: "tsv tab",
-    Format.JSON: "jsonl ndjson geojson",
-    Format.XML: "xsd xsl xslt svg plist kml gpx",
-    Format.RSS: "atom rdf",
-    Format.TEXT: "txt md markdown mdown rst adoc org log tex bib srt vtt ics vcf nfo",
-    Format.CODE: (
-        "py pyi pyw js mjs cjs jsx ts mts tsx java kt kts scala groovy c h cc cpp cxx hh hpp hxx m mm"
-        " cs fs vb go rs rb php pl pm lua r jl swift dart ex exs erl hrl hs ml mli clj cljs lisp el"
-        " scm sh bash zsh fish ps1 bat cmd sql graphql proto css scss sass less vue svelte astro"
-        " yaml yml toml ini cfg conf env properties gradle cmake make mk dockerfile tf hcl nix zig"
-        " nim v sv vhd vhdl asm s f f90 f95 pas d sol diff patch ipy jinja j2 erb tmpl"
-    ),
+_BY_ENDING: dict[str, Format] = {
+    known.value: known for known in Format if known not in (Format.TEXT, Format.CODE)
 }
-_BY_ENDING = {str(format): format for format in Format if format not in (Format.TEXT, Format.CODE)}
 _BY_ENDING |= {
-    ending: format for format, endings in _OTHER_ENDINGS.items() for ending in endings.split()
+    ending: Format(known) for known, endings in OTHER_ENDINGS.items() for ending in endings.split()
 }
-_CODE_NAMES = frozenset(
-    {"makefile", "dockerfile", "jenkinsfile", "rakefile", "gemfile", "justfile"}
-)
 
 _HEAD = 65_536
 _MOST_MEMBERS = 10_000
@@ -192,9 +162,9 @@ def detect(content: Content, name: str) -> Format | None:
     if not head:
         return None
     named = named_format(name)
-    for magic, format in _MAGIC:
+    for magic, found in _MAGIC:
         if head.startswith(magic):
-            return format
+            return found
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")):
         return _zipped(content, head, named)
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
@@ -213,7 +183,7 @@ def detect(content: Content, name: str) -> Format | None:
 def named_format(name: str) -> Format | None:
     """The format that a name promises; None where it promises none."""
     plain = name.lower()
-    if plain in _CODE_NAMES:
+    if plain in CODE_NAMES:
         return Format.CODE
     _, dot, ending = plain.rpartition(".")
     return _BY_ENDING.get(ending) if dot else None
@@ -233,17 +203,17 @@ def _zipped(content: Content, head: bytes, named: Format | None) -> Format:
     if head[30:38] == b"mimetype":
         length = int.from_bytes(head[18:22], "little")
         kind = head[38 : 38 + length].strip()
-        for prefix, format in _ODF_KINDS.items():
+        for prefix, found in _ODF_KINDS.items():
             # A template's kind has a longer name.
             if kind.startswith(prefix):
-                return format
-    members = None
-    for members in _member_names(content):
-        for part, format in _OFFICE_PARTS:
-            if members.startswith(part):
-                return format
+                return found
+    member = None
+    for member in _member_names(content):
+        for part, found in _OFFICE_PARTS:
+            if member.startswith(part):
+                return found
     # With its list of members cut off, its name is all there is to go by.
-    return named if members is None and named in _ZIPPED else Format.ZIP
+    return named if member is None and named in _ZIPPED else Format.ZIP
 
 
 def _member_names(content: Content) -> Iterator[bytes]:
@@ -261,14 +231,14 @@ def _member_names(content: Content) -> Iterator[bytes]:
 
 
 def _compound(content: Content, named: Format | None) -> Format | None:
-    found = {format for stream, format in _STREAMS if content.find(stream.encode("utf-16-le")) >= 0}
+    found = {kind for stream, kind in _STREAMS if content.find(stream.encode("utf-16-le")) >= 0}
     if content.find("EncryptedPackage".encode("utf-16-le")) >= 0:
         return named if named in _OFFICE else Format.DOCX
     if named in found:
         return named
-    for _, format in _STREAMS:
-        if format in found:
-            return format
+    for _, kind in _STREAMS:
+        if kind in found:
+            return kind
     return named if named in _OFFICE else None
 
 
