@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
+from uuid import UUID
 
+from chuk.media.formats import Format
 from chuk.media.pictures import PictureKind
 from chuk.media.utterance import Utterance
 
@@ -95,5 +99,59 @@ class Voice(Protocol):
             InvalidRequest: nothing of the text can be spoken.
             GenerationFailed: it is our own fault.
             ProviderError, ModelUnavailable, ProviderTimeout, ServiceUnavailable: it is not.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A recording that is to be heard."""
+
+    path: Path
+    format: Format
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What stands in a file.
+
+    Attributes:
+        parts: in reading order, Markdown or a recording.
+        pages: None where they are not known.
+        is_truncated: whether the file has more than the parts.
+    """
+
+    parts: tuple[str | Sound, ...]
+    title: str | None
+    pages: int | None
+    is_truncated: bool
+
+
+class FileReader(Protocol):
+    """Reads files of every format that is no recording."""
+
+    def read(
+        self, path: Path, *, format: Format, name: str
+    ) -> AbstractAsyncContextManager[Document]:
+        """Read one; its recordings are there while the block runs.
+
+        Being cancelled ends the work at once.
+
+        Raises:
+            CorruptFile: it is damaged, encrypted or empty.
+            UnsupportedFormat: it is nothing that is read here after all.
+            ConversionFailed: it is our own fault, or took too long.
+        """
+        ...
+
+
+class Listener(Protocol):
+    """Writes down what is said in recordings, and has it paid for."""
+
+    async def transcript(self, user_id: UUID, sound: Sound) -> str:
+        """The words; empty where nothing is said.
+
+        Raises:
+            ChukError: it cannot be heard, or not be paid.
         """
         ...

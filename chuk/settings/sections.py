@@ -318,11 +318,15 @@ class Media:
     audio_max_seconds: int = setting(1_500, "Longest recording.", check=_at_least_one)
     workers: int = setting(2, "Conversions and other heavy work at once.", check=_at_least_one)
     queue: int = setting(64, "Jobs that may wait; a further one is refused.", check=_at_least_one)
+    upload_timeout: float = setting(120.0, "For a file or a recording to arrive.", check=_positive)
     convert_timeout: float = setting(60.0, "For one conversion.", check=_positive)
     transcribe_timeout: float = setting(55.0, "For one transcription.", check=_positive)
     image_timeout: float = setting(120.0, "For one image.", check=_positive)
     image_keep: float = setting(86_400.0, "How long an image drawn here is kept.", check=_positive)
     speech_enabled: bool = setting(True, "Whether texts are spoken.")
+    speech_timeout: float = setting(
+        30.0, "To the first sound of a text, and between two.", check=_positive
+    )
     conversion_price: Decimal = setting(
         Decimal("0"), "Euros for one file.", check=validate.Range(min=0)
     )

@@ -118,7 +118,7 @@ def limit_bodies(routes: RouteTable) -> Callable[..., Awaitable[web.StreamRespon
         if size:
             route = routes.of(request)
             if route is not None and size > route.max_body:
-                raise FileTooLarge(route.max_body, size)
+                raise FileTooLarge(route.max_file or route.max_body, size)
         return await handler(request)
 
     return middleware

@@ -34,9 +34,11 @@ class Route:
         bucket: which rate limit counts it: per user when signed in, else per address;
             None: not limited.
         max_body: bytes.
+        max_file: bytes of the one file in the body, where that is what the limit is about.
         request, query, response: the schemas that check and describe; `many`: the response is a
             list of them.
-        media_type: of a successful answer, where it is not the envelope's JSON.
+        media_type: of a successful answer, where it is not the envelope's JSON; several where
+            the request chooses.
         errors: what it can answer besides the errors of every route.
         allows_locked: whether it also serves an account that is under deletion.
     """
@@ -49,12 +51,13 @@ class Route:
     auth: Auth = Auth.BEARER
     bucket: str | None = "other"
     max_body: int = _SMALL_BODY
+    max_file: int | None = None
     request: type[Schema] | None = None
     request_types: tuple[str, ...] = ("application/json",)
     query: type[Schema] | None = None
     response: type[Schema] | None = None
     many: bool = False
-    media_type: str | None = None
+    media_type: str | tuple[str, ...] | None = None
     errors: tuple[type[ChukError], ...] = ()
     allows_locked: bool = False
 
