@@ -19,6 +19,8 @@ from chuk.credits.ports import LedgerStore
 from chuk.credits.quotes import Quotes
 from chuk.credits.receipts import Receipts
 from chuk.credits.service import Credits
+from chuk.media.convert import Conversions
+from chuk.media.speak import Speech
 
 CATALOG = web.AppKey("catalog", Catalog)
 TURNS = web.AppKey("turns", Turns)
@@ -33,4 +35,6 @@ QUOTES = web.AppKey("quotes", Quotes)
 CHECKOUT = web.AppKey("checkout", Checkout)
 SUBSCRIPTIONS = web.AppKey("subscriptions", Subscriptions)
 INBOX = web.AppKey("inbox", Inbox)
+CONVERSIONS = web.AppKey("conversions", Conversions)
+SPEECH = web.AppKey("speech", Speech)
 EVENT_READER: web.AppKey[EventReader] = web.AppKey("event_reader")

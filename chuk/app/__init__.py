@@ -28,6 +28,7 @@ from chuk.api.keys import (
     OPENAPI,
     QUOTES,
     RECEIPTS,
+    SPEECH,
     STATUS,
     SUBSCRIPTIONS,
     TURNS,
@@ -36,6 +37,7 @@ from chuk.app.models import choose_models
 from chuk.app.parts import Part, Wiring
 from chuk.app.payments import Payments, is_billing_on, make_payments
 from chuk.app.sign_in import embedded_issuer, log_salt, token_verifier
+from chuk.app.speaking import make_speech
 from chuk.billing.status import StatusDesk
 from chuk.books import Books, open_books
 from chuk.catalog.service import Catalog
@@ -140,6 +142,7 @@ async def build_app(settings: Settings) -> web.Application:
             silence=settings.chat.silence_interval,
         ),
     )
+    speaking = make_speech(settings, session, credit_service)
     payments = make_payments(settings, session, books) if is_billing_on(settings) else None
     locks = LockedAccounts(books.deletions, on_locked=turns.stop_of)
     deletions = _deletions(settings, books, turns, payments, locks, owner)
@@ -175,6 +178,7 @@ async def build_app(settings: Settings) -> web.Application:
         await locks.close()
         await watch.close()
         await catalog.close()
+        await speaking.close()
         await reconciler.close()
         await credit_service.close()
         await close()
@@ -202,6 +206,8 @@ async def build_app(settings: Settings) -> web.Application:
     root[LEDGER], root[CREDITS], root[DELETIONS] = books.ledger, credit_service, deletions
     root[RECEIPTS], root[QUOTES] = Receipts(books.ledger), Quotes(books.ledger)
     root[STATUS] = StatusDesk(books.billing, books.ledger, plan=settings.plan.name)
+    if speaking.speech is not None:
+        root[SPEECH] = speaking.speech
     if payments is not None:
         root[CHECKOUT], root[SUBSCRIPTIONS] = (
             payments.billing.checkout,
@@ -211,6 +217,7 @@ async def build_app(settings: Settings) -> web.Application:
     root[OPENAPI] = openapi_document(routes)
     parts = [tokens, Part("models", models.using, models.check), _books_part(books)]
     parts.append(payments.part if payments else Part("billing", "nobody", _no_billing))
+    parts.append(speaking.part)
     root[WIRING] = Wiring(parts, ready, close)
     root.middlewares.extend(
         [

@@ -15,6 +15,7 @@ _EXPOSED = (
     "X-RateLimit-Reset",
     "Retry-After",
     "ETag",
+    "X-Voice",
 )
 _PREFLIGHT_SECONDS = 600
 

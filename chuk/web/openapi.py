@@ -108,9 +108,10 @@ def _success(route: Route) -> dict[str, Any]:
     if route.media_type == "websocket":
         return {"101": {"description": "The socket is open."}}
     if route.media_type is not None:
-        content: dict[str, Any] = {route.media_type: {"schema": {"type": "string"}}}
-        if "json" in route.media_type:
-            content = {route.media_type: {"schema": {"type": "object"}}}
+        media = route.media_type if isinstance(route.media_type, tuple) else (route.media_type,)
+        content = {
+            name: {"schema": {"type": "object" if "json" in name else "string"}} for name in media
+        }
         return {"200": {"description": route.summary, "content": content}}
     if route.response is None:
         return {}

@@ -9,6 +9,7 @@ from chuk.api.ai.config import config
 from chuk.api.ai.quote import ChatQuote, quote
 from chuk.api.ai.schemas import ChatRequest, Config, ConfigQuery
 from chuk.api.ai.socket import chat_socket
+from chuk.api.ai.speech import ROUTES as SPEECH_ROUTES
 from chuk.api.model_list import Model, models
 from chuk.errors import (
     ContentFiltered,
@@ -105,6 +106,7 @@ def build(routes: RouteTable, *, message_max_bytes: int) -> web.Application:
                 response=Config,
                 errors=(ModelNotFound, ServiceUnavailable),
             ),
+            *SPEECH_ROUTES,
         ],
     )
     return app

@@ -8,8 +8,9 @@ from aiohttp import web
 
 from chuk.api.ai.images import SUPPORTED
 from chuk.api.ai.schemas import ChatRequest, ConfigQuery
-from chuk.api.keys import CATALOG
+from chuk.api.keys import CATALOG, SPEECH
 from chuk.catalog.wire import model_object
+from chuk.media.utterance import TEXT_MAX, AudioEncoding
 from chuk.settings import Settings
 from chuk.web.keys import SETTINGS
 from chuk.web.limits import WINDOW
@@ -29,11 +30,15 @@ async def config(request: web.Request) -> dict[str, Any]:
             "temperature": _FIELDS["temperature"].load_default,
         },
         "limits": _limits(settings),
-        "formats": {"images": list(SUPPORTED)},
+        "formats": {
+            "images": list(SUPPORTED),
+            "speech": [encoding.value for encoding in AudioEncoding],
+        },
         "prices": {
             "currency": "EUR",
             "usd_to_eur": float(settings.prices.usd_to_eur),
             "margin": float(settings.prices.margin),
+            "speech_per_character_eur": _speech_price(settings),
             "plan": settings.plan.name,
             "plan_price_eur": float(settings.plan.price),
             "plan_credits_eur": float(settings.plan.credits),
@@ -43,6 +48,7 @@ async def config(request: web.Request) -> dict[str, Any]:
             "chat": True,
             "images_in_chat": True,
             "billing": bool(settings.stripe.secret_key),
+            "speech": SPEECH in request.config_dict,
         },
     }
     if model_id is not None:
@@ -56,6 +62,11 @@ async def config(request: web.Request) -> dict[str, Any]:
     return answer
 
 
+def _speech_price(settings: Settings) -> float:
+    """The embedded voice is free of charge."""
+    return float(settings.media.speech_price) if settings.inworld.api_key else 0.0
+
+
 def _limits(settings: Settings) -> dict[str, Any]:
     limits, chat = settings.limits, settings.chat
     return {
@@ -66,4 +77,6 @@ def _limits(settings: Settings) -> dict[str, Any]:
         "images_max_count": chat.image_max_count,
         "images_max_bytes": chat.image_max_bytes,
         "turns_per_socket": chat.turns_per_socket,
+        "speech_per_window": limits.speech,
+        "speech_text_max": TEXT_MAX,
     }
