@@ -100,6 +100,9 @@ class Jobs:
             del self._running[user_id]
         if not self._queues:
             return
+        if user_id in self._queues:
+            # Whoever has just been served is the last among equals.
+            self._queues[user_id] = self._queues.pop(user_id)
         # The first of the least busy: `min` keeps the order of the queues.
         chosen = min(self._queues, key=lambda user: self._running[user])
         queue = self._queues.pop(chosen)
