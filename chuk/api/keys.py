@@ -20,6 +20,8 @@ from chuk.credits.quotes import Quotes
 from chuk.credits.receipts import Receipts
 from chuk.credits.service import Credits
 from chuk.media.convert import Conversions
+from chuk.media.draw import Drawing
+from chuk.media.pictures import Pictures
 from chuk.media.speak import Speech
 
 CATALOG = web.AppKey("catalog", Catalog)
@@ -37,4 +39,6 @@ SUBSCRIPTIONS = web.AppKey("subscriptions", Subscriptions)
 INBOX = web.AppKey("inbox", Inbox)
 CONVERSIONS = web.AppKey("conversions", Conversions)
 SPEECH = web.AppKey("speech", Speech)
+DRAWING = web.AppKey("drawing", Drawing)
+PICTURES = web.AppKey("pictures", Pictures)
 EVENT_READER: web.AppKey[EventReader] = web.AppKey("event_reader")

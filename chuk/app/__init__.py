@@ -21,11 +21,13 @@ from chuk.api.keys import (
     CHECKOUT,
     CREDITS,
     DELETIONS,
+    DRAWING,
     EVENT_READER,
     HEALTH,
     INBOX,
     LEDGER,
     OPENAPI,
+    PICTURES,
     QUOTES,
     RECEIPTS,
     SPEECH,
@@ -33,6 +35,7 @@ from chuk.api.keys import (
     SUBSCRIPTIONS,
     TURNS,
 )
+from chuk.app.drawing import make_drawing
 from chuk.app.models import choose_models
 from chuk.app.parts import Part, Wiring
 from chuk.app.payments import Payments, is_billing_on, make_payments
@@ -143,6 +146,7 @@ async def build_app(settings: Settings) -> web.Application:
         ),
     )
     speaking = make_speech(settings, session, credit_service)
+    atelier = make_drawing(settings, session, credit_service)
     payments = make_payments(settings, session, books) if is_billing_on(settings) else None
     locks = LockedAccounts(books.deletions, on_locked=turns.stop_of)
     deletions = _deletions(settings, books, turns, payments, locks, owner)
@@ -168,6 +172,7 @@ async def build_app(settings: Settings) -> web.Application:
         await reconciler.start()
         await locks.start()
         await deletions.start()
+        await atelier.pictures.start()
         if payments is not None:
             await payments.billing.reconciler.start()
         yield
@@ -179,6 +184,8 @@ async def build_app(settings: Settings) -> web.Application:
         await watch.close()
         await catalog.close()
         await speaking.close()
+        await atelier.pictures.close()
+        await atelier.close()
         await reconciler.close()
         await credit_service.close()
         await close()
@@ -206,6 +213,7 @@ async def build_app(settings: Settings) -> web.Application:
     root[LEDGER], root[CREDITS], root[DELETIONS] = books.ledger, credit_service, deletions
     root[RECEIPTS], root[QUOTES] = Receipts(books.ledger), Quotes(books.ledger)
     root[STATUS] = StatusDesk(books.billing, books.ledger, plan=settings.plan.name)
+    root[DRAWING], root[PICTURES] = atelier.drawing, atelier.pictures
     if speaking.speech is not None:
         root[SPEECH] = speaking.speech
     if payments is not None:
@@ -217,7 +225,7 @@ async def build_app(settings: Settings) -> web.Application:
     root[OPENAPI] = openapi_document(routes)
     parts = [tokens, Part("models", models.using, models.check), _books_part(books)]
     parts.append(payments.part if payments else Part("billing", "nobody", _no_billing))
-    parts.append(speaking.part)
+    parts += [speaking.part, atelier.part]
     root[WIRING] = Wiring(parts, ready, close)
     root.middlewares.extend(
         [

@@ -322,7 +322,9 @@ class Media:
     convert_timeout: float = setting(60.0, "For one conversion.", check=_positive)
     transcribe_timeout: float = setting(55.0, "For one transcription.", check=_positive)
     image_timeout: float = setting(120.0, "For one image.", check=_positive)
-    image_keep: float = setting(86_400.0, "How long an image drawn here is kept.", check=_positive)
+    image_keep: float = setting(
+        86_400.0, "How long an image is kept; an hour at least.", check=validate.Range(min=3_600)
+    )
     speech_enabled: bool = setting(True, "Whether texts are spoken.")
     speech_timeout: float = setting(
         30.0, "To the first sound of a text, and between two.", check=_positive

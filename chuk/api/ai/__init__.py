@@ -6,6 +6,8 @@ from aiohttp import web
 
 from chuk.api.ai.chat import chat
 from chuk.api.ai.config import config
+from chuk.api.ai.drawing import ROUTES as IMAGE_ROUTES
+from chuk.api.ai.drawing import open_to_all
 from chuk.api.ai.quote import ChatQuote, quote
 from chuk.api.ai.schemas import ChatRequest, Config, ConfigQuery
 from chuk.api.ai.socket import chat_socket
@@ -107,6 +109,8 @@ def build(routes: RouteTable, *, message_max_bytes: int) -> web.Application:
                 errors=(ModelNotFound, ServiceUnavailable),
             ),
             *SPEECH_ROUTES,
+            *IMAGE_ROUTES,
         ],
     )
+    app.on_response_prepare.append(open_to_all)
     return app

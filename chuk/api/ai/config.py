@@ -6,10 +6,12 @@ from typing import Any
 
 from aiohttp import web
 
+from chuk.api.ai.drawing import PRESETS
 from chuk.api.ai.images import SUPPORTED
 from chuk.api.ai.schemas import ChatRequest, ConfigQuery
 from chuk.api.keys import CATALOG, SPEECH
 from chuk.catalog.wire import model_object
+from chuk.media.draw import LONGEST_PROMPT, LONGEST_SIDE, SHORTEST_SIDE
 from chuk.media.utterance import TEXT_MAX, AudioEncoding
 from chuk.settings import Settings
 from chuk.web.keys import SETTINGS
@@ -33,12 +35,14 @@ async def config(request: web.Request) -> dict[str, Any]:
         "formats": {
             "images": list(SUPPORTED),
             "speech": [encoding.value for encoding in AudioEncoding],
+            "image_sizes": list(PRESETS),
         },
         "prices": {
             "currency": "EUR",
             "usd_to_eur": float(settings.prices.usd_to_eur),
             "margin": float(settings.prices.margin),
             "speech_per_character_eur": _speech_price(settings),
+            "image_per_2_20_pixels_eur": _image_price(settings),
             "plan": settings.plan.name,
             "plan_price_eur": float(settings.plan.price),
             "plan_credits_eur": float(settings.plan.credits),
@@ -47,6 +51,7 @@ async def config(request: web.Request) -> dict[str, Any]:
         "features": {
             "chat": True,
             "images_in_chat": True,
+            "image_generation": True,
             "billing": bool(settings.stripe.secret_key),
             "speech": SPEECH in request.config_dict,
         },
@@ -67,6 +72,11 @@ def _speech_price(settings: Settings) -> float:
     return float(settings.media.speech_price) if settings.inworld.api_key else 0.0
 
 
+def _image_price(settings: Settings) -> float:
+    """The embedded renderer is free of charge; an image's price is rounded up to the cent."""
+    return float(settings.media.image_price) if settings.fal.key else 0.0
+
+
 def _limits(settings: Settings) -> dict[str, Any]:
     limits, chat = settings.limits, settings.chat
     return {
@@ -79,4 +89,8 @@ def _limits(settings: Settings) -> dict[str, Any]:
         "turns_per_socket": chat.turns_per_socket,
         "speech_per_window": limits.speech,
         "speech_text_max": TEXT_MAX,
+        "images_per_window": limits.image,
+        "image_prompt_max": LONGEST_PROMPT,
+        "image_side_min": SHORTEST_SIDE,
+        "image_side_max": LONGEST_SIDE,
     }
