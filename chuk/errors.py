@@ -250,18 +250,18 @@ class AlreadySubscribed(ChukError):
 
 
 class FileTooLarge(ChukError):
-    """A body, a file or a message over its limit; sizes are bytes."""
+    """A body, a file or a message over its limit; sizes are bytes, `said` replaces the message."""
 
     code = "FILE_TOO_LARGE"
     status = 413
     sentence = "This is larger than the server accepts."
 
-    def __init__(self, max_size: int, actual_size: int | None = None) -> None:
+    def __init__(self, max_size: int, actual_size: int | None = None, said: str = "") -> None:
         shown = f"{max_size / 1_000_000:g} MB" if max_size >= 1_000_000 else f"{max_size} bytes"
         details: dict[str, object] = {"max_size_bytes": max_size, "max_size_display": shown}
         if actual_size is not None:
             details["file_size_bytes"] = actual_size
-        super().__init__(f"This is larger than the {shown} allowed.", details=details)
+        super().__init__(said or f"This is larger than the {shown} allowed.", details=details)
 
 
 class UnsupportedFormat(ChukError):

@@ -23,6 +23,7 @@ from chuk.media.convert import Conversions
 from chuk.media.draw import Drawing
 from chuk.media.pictures import Pictures
 from chuk.media.speak import Speech
+from chuk.media.transcribe import Transcriptions
 
 CATALOG = web.AppKey("catalog", Catalog)
 TURNS = web.AppKey("turns", Turns)
@@ -39,6 +40,7 @@ SUBSCRIPTIONS = web.AppKey("subscriptions", Subscriptions)
 INBOX = web.AppKey("inbox", Inbox)
 CONVERSIONS = web.AppKey("conversions", Conversions)
 SPEECH = web.AppKey("speech", Speech)
+TRANSCRIPTIONS = web.AppKey("transcriptions", Transcriptions)
 DRAWING = web.AppKey("drawing", Drawing)
 PICTURES = web.AppKey("pictures", Pictures)
 EVENT_READER: web.AppKey[EventReader] = web.AppKey("event_reader")

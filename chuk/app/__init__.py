@@ -19,6 +19,7 @@ from chuk.api.health_check import HealthCheck
 from chuk.api.keys import (
     CATALOG,
     CHECKOUT,
+    CONVERSIONS,
     CREDITS,
     DELETIONS,
     DRAWING,
@@ -33,14 +34,17 @@ from chuk.api.keys import (
     SPEECH,
     STATUS,
     SUBSCRIPTIONS,
+    TRANSCRIPTIONS,
     TURNS,
 )
-from chuk.app.drawing import make_drawing
+from chuk.app.converting import Converting, make_conversions
+from chuk.app.drawing import Atelier, make_drawing
+from chuk.app.hearing import Hearing, make_hearing
 from chuk.app.models import choose_models
 from chuk.app.parts import Part, Wiring
 from chuk.app.payments import Payments, is_billing_on, make_payments
 from chuk.app.sign_in import embedded_issuer, log_salt, token_verifier
-from chuk.app.speaking import make_speech
+from chuk.app.speaking import Speaking, make_speech
 from chuk.billing.status import StatusDesk
 from chuk.books import Books, open_books
 from chuk.catalog.service import Catalog
@@ -145,6 +149,8 @@ async def build_app(settings: Settings) -> web.Application:
             silence=settings.chat.silence_interval,
         ),
     )
+    hearing = make_hearing(settings, credit_service)
+    converting = make_conversions(settings, credit_service, hearing.listener)
     speaking = make_speech(settings, session, credit_service)
     atelier = make_drawing(settings, session, credit_service)
     payments = make_payments(settings, session, books) if is_billing_on(settings) else None
@@ -184,6 +190,8 @@ async def build_app(settings: Settings) -> web.Application:
         await watch.close()
         await catalog.close()
         await speaking.close()
+        await converting.close()
+        await hearing.close()
         await atelier.pictures.close()
         await atelier.close()
         await reconciler.close()
@@ -213,9 +221,7 @@ async def build_app(settings: Settings) -> web.Application:
     root[LEDGER], root[CREDITS], root[DELETIONS] = books.ledger, credit_service, deletions
     root[RECEIPTS], root[QUOTES] = Receipts(books.ledger), Quotes(books.ledger)
     root[STATUS] = StatusDesk(books.billing, books.ledger, plan=settings.plan.name)
-    root[DRAWING], root[PICTURES] = atelier.drawing, atelier.pictures
-    if speaking.speech is not None:
-        root[SPEECH] = speaking.speech
+    _hang_media(root, converting, hearing, atelier, speaking)
     if payments is not None:
         root[CHECKOUT], root[SUBSCRIPTIONS] = (
             payments.billing.checkout,
@@ -225,7 +231,7 @@ async def build_app(settings: Settings) -> web.Application:
     root[OPENAPI] = openapi_document(routes)
     parts = [tokens, Part("models", models.using, models.check), _books_part(books)]
     parts.append(payments.part if payments else Part("billing", "nobody", _no_billing))
-    parts += [speaking.part, atelier.part]
+    parts += [converting.part, hearing.part, speaking.part, atelier.part]
     root[WIRING] = Wiring(parts, ready, close)
     root.middlewares.extend(
         [
@@ -249,12 +255,28 @@ def hang_areas(root: web.Application, settings: Settings) -> RouteTable:
     billing = is_billing_on(settings)
     v1 = public.build(routes, root)
     # The longer prefixes first: aiohttp asks the sub-applications in this order.
-    root.add_subapp(ai.PREFIX, ai.build(routes, message_max_bytes=settings.chat.message_max_bytes))
+    root.add_subapp(ai.PREFIX, ai.build(routes, settings))
     root.add_subapp(user.PREFIX, user.build(routes))
     root.add_subapp(stripe.PREFIX, stripe.build(routes, is_on=billing))
     root.add_subapp(webhooks.PREFIX, webhooks.build(routes, is_on=billing))
     root.add_subapp("/v1", v1)
     return routes
+
+
+def _hang_media(
+    root: web.Application,
+    converting: Converting,
+    hearing: Hearing,
+    atelier: Atelier,
+    speaking: Speaking,
+) -> None:
+    """Hang on the root what is there; a part that is not configured is not."""
+    root[CONVERSIONS] = converting.conversions
+    root[DRAWING], root[PICTURES] = atelier.drawing, atelier.pictures
+    if hearing.transcriptions is not None:
+        root[TRANSCRIPTIONS] = hearing.transcriptions
+    if speaking.speech is not None:
+        root[SPEECH] = speaking.speech
 
 
 class _RunningTurns:

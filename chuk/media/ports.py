@@ -11,6 +11,7 @@ from uuid import UUID
 
 from chuk.media.formats import Format
 from chuk.media.pictures import PictureKind
+from chuk.media.recording import Hints, Recording, Transcript
 from chuk.media.utterance import Utterance
 
 
@@ -153,5 +154,52 @@ class Listener(Protocol):
 
         Raises:
             ChukError: it cannot be heard, or not be paid.
+        """
+        ...
+
+
+class SoundDecoder(Protocol):
+    """Decodes recordings of every format in `formats.AUDIO`."""
+
+    def decoded(self, sound: Sound) -> AbstractAsyncContextManager[Recording]:
+        """Decode one; what a recogniser needs of it is there while the block runs.
+
+        Of what is longer than allowed, no more is decoded than shows that it is.
+
+        Raises:
+            CorruptFile: there is no sound in it that can be decoded.
+            TranscriptionFailed: it is our own fault, or took too long.
+        """
+        ...
+
+
+class Recogniser(Protocol):
+    """Writes down what is said.
+
+    Attributes:
+        model_id, provider_slug: how it is named in the books.
+        is_zdr: whether nothing of the recording is kept there.
+        languages: ISO 639-1 codes of those it understands.
+    """
+
+    @property
+    def model_id(self) -> str: ...
+
+    @property
+    def provider_slug(self) -> str: ...
+
+    @property
+    def is_zdr(self) -> bool: ...
+
+    @property
+    def languages(self) -> frozenset[str]: ...
+
+    async def recognised(self, recording: Recording, hints: Hints) -> Transcript:
+        """Listen to one recording. Being cancelled ends the work, wherever it is done.
+
+        Raises:
+            CorruptFile, FileTooLarge: it is refused there.
+            TranscriptionFailed: it failed.
+            ProviderError, ModelUnavailable, ProviderTimeout: it is not to be had.
         """
         ...

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from chuk.api.ai.audio import audio_routes
 from chuk.api.ai.chat import chat
 from chuk.api.ai.config import config
 from chuk.api.ai.drawing import ROUTES as IMAGE_ROUTES
 from chuk.api.ai.drawing import open_to_all
+from chuk.api.ai.files import file_routes
 from chuk.api.ai.quote import ChatQuote, quote
 from chuk.api.ai.schemas import ChatRequest, Config, ConfigQuery
 from chuk.api.ai.socket import chat_socket
@@ -26,18 +28,16 @@ from chuk.errors import (
     ServiceUnavailable,
     UnsupportedFormat,
 )
+from chuk.settings import Settings
 from chuk.web.bodies import FORM, JSON, MULTIPART
 from chuk.web.routes import Auth, Route, RouteTable
 
 PREFIX = "/v1/ai"
 
 
-def build(routes: RouteTable, *, message_max_bytes: int) -> web.Application:
-    """The area as a sub-application.
-
-    Args:
-        message_max_bytes: the largest chat request.
-    """
+def build(routes: RouteTable, settings: Settings) -> web.Application:
+    """The area as a sub-application."""
+    message_max_bytes = settings.chat.message_max_bytes
     app = web.Application()
     routes.mount(
         app,
@@ -108,7 +108,9 @@ def build(routes: RouteTable, *, message_max_bytes: int) -> web.Application:
                 response=Config,
                 errors=(ModelNotFound, ServiceUnavailable),
             ),
+            *file_routes(settings),
             *SPEECH_ROUTES,
+            *audio_routes(settings),
             *IMAGE_ROUTES,
         ],
     )

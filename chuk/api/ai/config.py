@@ -9,9 +9,11 @@ from aiohttp import web
 from chuk.api.ai.drawing import PRESETS
 from chuk.api.ai.images import SUPPORTED
 from chuk.api.ai.schemas import ChatRequest, ConfigQuery
-from chuk.api.keys import CATALOG, SPEECH
+from chuk.api.keys import CATALOG, SPEECH, TRANSCRIPTIONS
 from chuk.catalog.wire import model_object
+from chuk.media.convert import SUPPORTED as FILE_FORMATS
 from chuk.media.draw import LONGEST_PROMPT, LONGEST_SIDE, SHORTEST_SIDE
+from chuk.media.transcribe import SUPPORTED as RECORDINGS
 from chuk.media.utterance import TEXT_MAX, AudioEncoding
 from chuk.settings import Settings
 from chuk.web.keys import SETTINGS
@@ -34,6 +36,8 @@ async def config(request: web.Request) -> dict[str, Any]:
         "limits": _limits(settings),
         "formats": {
             "images": list(SUPPORTED),
+            "files": list(FILE_FORMATS),
+            "recordings": list(RECORDINGS),
             "speech": [encoding.value for encoding in AudioEncoding],
             "image_sizes": list(PRESETS),
         },
@@ -41,6 +45,8 @@ async def config(request: web.Request) -> dict[str, Any]:
             "currency": "EUR",
             "usd_to_eur": float(settings.prices.usd_to_eur),
             "margin": float(settings.prices.margin),
+            "file_eur": float(settings.media.conversion_price),
+            "transcription_per_second_eur": _transcription_price(settings),
             "speech_per_character_eur": _speech_price(settings),
             "image_per_2_20_pixels_eur": _image_price(settings),
             "plan": settings.plan.name,
@@ -52,7 +58,9 @@ async def config(request: web.Request) -> dict[str, Any]:
             "chat": True,
             "images_in_chat": True,
             "image_generation": True,
+            "file_conversion": True,
             "billing": bool(settings.stripe.secret_key),
+            "transcription": TRANSCRIPTIONS in request.config_dict,
             "speech": SPEECH in request.config_dict,
         },
     }
@@ -65,6 +73,11 @@ async def config(request: web.Request) -> dict[str, Any]:
         answer["features"]["images_in_chat"] = model.supports_vision
         answer["features"]["reasoning"] = model.supports_reasoning
     return answer
+
+
+def _transcription_price(settings: Settings) -> float:
+    """The embedded recogniser is free of charge; each started second counts."""
+    return float(settings.media.transcription_price) if settings.groq.api_key else 0.0
 
 
 def _speech_price(settings: Settings) -> float:
@@ -87,6 +100,11 @@ def _limits(settings: Settings) -> dict[str, Any]:
         "images_max_count": chat.image_max_count,
         "images_max_bytes": chat.image_max_bytes,
         "turns_per_socket": chat.turns_per_socket,
+        "files_per_window": limits.file,
+        "file_max_bytes": settings.media.file_max_bytes,
+        "recordings_per_window": limits.audio,
+        "recording_max_bytes": settings.media.audio_max_bytes,
+        "recording_max_seconds": settings.media.audio_max_seconds,
         "speech_per_window": limits.speech,
         "speech_text_max": TEXT_MAX,
         "images_per_window": limits.image,
