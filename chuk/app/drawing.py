@@ -20,7 +20,7 @@ from chuk.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class DrawingRoom:
+class Atelier:
     """What the routes, the doctor and the end of the application need of it.
 
     `close` ends what is still under way; the pictures are started and closed by themselves.
@@ -34,7 +34,7 @@ class DrawingRoom:
 
 def make_drawing(
     settings: Settings, session: aiohttp.ClientSession, credit_service: Credits
-) -> DrawingRoom:
+) -> Atelier:
     """The painter that the settings name, and the folder of what it makes; nothing runs yet."""
     media, fal = settings.media, settings.fal
     pictures = Pictures(settings.server.data_dir / "pictures", keep=media.image_keep)
@@ -54,7 +54,7 @@ def make_drawing(
             timeout=media.image_timeout,
         )
         part = Part("images", f"fal at {fal.queue_url}", _unasked)
-        return DrawingRoom(drawing, pictures, part, painter.close)
+        return Atelier(drawing, pictures, part, painter.close)
     sketch = Sketch()
     # A sketch takes a second of one core; the others are for those who wait for something else.
     jobs = Jobs(1, media.queue)
@@ -66,7 +66,7 @@ def make_drawing(
         painting = await sketch.paint(Commission("a hill", SHORTEST_SIDE, SHORTEST_SIDE, 1))
         return f"drew a picture of {len(painting.data)} bytes"
 
-    return DrawingRoom(drawing, pictures, Part("images", f"embedded {MODEL}", drawn), _nothing)
+    return Atelier(drawing, pictures, Part("images", f"embedded {MODEL}", drawn), _nothing)
 
 
 async def _unasked() -> str:
