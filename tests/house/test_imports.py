@@ -31,7 +31,7 @@ ROOMS = {
         "accounts.ports accounts.tokens catalog.models catalog.ports catalog.prices"
         " catalog.selection chat.command chat.events chat.ports chat.sse_parser"
         " chat.unicode_joiner credits.ports credits.ledger credits.money billing.ports"
-        " media.formats media.formats media.languages media.pictures media.ports media.recording media.utterance"
+        " media.formats media.languages media.pictures media.ports media.recording media.utterance"
     ),
     # The areas: each its own room. What they share is not in any of them.
     "api": f"settings web {SERVICES}",
