@@ -25,7 +25,7 @@ from chuk.media.utterance import Utterance
 
 # Each may keep a few megabytes of audio for a client that takes its time.
 AT_ONCE = 4
-_PIECES_AHEAD = 128
+_MOST_AHEAD = 8 * 2**20
 
 _log = logger("speech")
 
@@ -155,7 +155,9 @@ class Audio:
         self._sounds = sounds
         self._first = b""
         # None: there is no more.
-        self._ahead: asyncio.Queue[bytes | None] = asyncio.Queue(_PIECES_AHEAD)
+        self._ahead: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._bytes_ahead = 0
+        self._taken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -203,7 +205,10 @@ class Audio:
 
     async def _next(self) -> bytes | None:
         sound = await self._ahead.get()
-        if sound is None and self.failure is not None:
+        if sound is not None:
+            self._bytes_ahead -= len(sound)
+            self._taken.set()
+        elif self.failure is not None:
             raise self.failure
         return sound
 
@@ -211,10 +216,14 @@ class Audio:
         try:
             async with aclosing(self._sounds) as sounds:
                 async for sound in sounds:
-                    await self._ahead.put(sound)
+                    self._bytes_ahead += len(sound)
+                    self._ahead.put_nowait(sound)
+                    while self._bytes_ahead > _MOST_AHEAD:
+                        self._taken.clear()
+                        await self._taken.wait()
         except ChukError as error:
             self.failure = error
         except Exception as error:
             log_failure("speech", error)
             self.failure = GenerationFailed()
-        await self._ahead.put(None)
+        self._ahead.put_nowait(None)

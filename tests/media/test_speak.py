@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from decimal import Decimal
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -213,6 +214,19 @@ async def test_a_slow_listener_does_not_keep_the_voice_from_others(
         await eventually(lambda: jobs.running == 0)
         assert len(await listen(speech, user=other)) == 3
         assert len([sound async for sound in audio]) == 3
+
+
+async def test_the_voice_is_only_so_far_ahead_of_its_listener(
+    make: Make, inworld: FakeInworld
+) -> None:
+    inworld.script(Answer(pieces=repeat(b"~" * 2**20)))
+    async with make().spoken(USER, UTTERANCE) as audio:
+        for _ in range(3):
+            await anext(audio)
+        await inworld.wait_until(lambda: inworld.asked[0].spoken >= 8)
+        # What two ends of a connection hold besides has bounds too.
+        assert inworld.asked[0].spoken < 32
+    await inworld.wait_for_disconnect()
 
 
 async def test_a_voice_that_is_busy_says_so_and_takes_nothing(

@@ -127,8 +127,9 @@ async def speak(request: web.Request) -> web.StreamResponse:
             async for sound in audio:
                 async with asyncio.timeout(patience):
                     await response.write(sound)
-            async with asyncio.timeout(patience):
-                await response.write_eof()
+        # Once the client is told that this was all, the books say so too.
+        async with asyncio.timeout(patience):
+            await response.write_eof()
     except ChukError:
         if response is None:
             raise
