@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -13,6 +14,16 @@ from tests.fakes.openrouter import FakeOpenRouter
 from tests.harness import RunningServer, openrouter_environ, running_server
 
 StartServer = Callable[..., AbstractAsyncContextManager[RunningServer]]
+
+
+@pytest.fixture
+def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where this process makes its temporary files; at the end there is none."""
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    yield place
+    assert list(place.iterdir()) == []
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ import errno
 import os
 import signal
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -28,14 +27,7 @@ WORK = "tests.adapters.child_work"
 MEMORY = 2**30
 
 
-@pytest.fixture(autouse=True)
-def _nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Whatever a child does, its folder goes with it."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield
-    assert list(folder.iterdir()) == []
+pytestmark = pytest.mark.usefixtures("temporary_folder")
 
 
 async def once(todo: str, *, timeout: float = 30, cpu: float = 20, **more: Any) -> dict[str, Any]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,18 +66,8 @@ def desk() -> Desk:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where temporary files are made; at the end there is none."""
-    place = tmp_path / "temporary"
-    place.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(place))
-    yield place
-    assert list(place.iterdir()) == []
-
-
-@pytest.fixture
 async def taking(
-    start_server: StartServer, desk: Desk, folder: Path
+    start_server: StartServer, desk: Desk, temporary_folder: Path
 ) -> AsyncIterator[RunningServer]:
     """A server with that route."""
     async with start_server(
@@ -261,7 +250,7 @@ async def test_other_files_are_read_past(taking: RunningServer, desk: Desk) -> N
 
 
 async def test_a_client_that_leaves_takes_its_file_along(
-    taking: RunningServer, desk: Desk, folder: Path
+    taking: RunningServer, desk: Desk, temporary_folder: Path
 ) -> None:
     desk.waits = True
     whole = part(_FILE, b"x" * 10_000) + b"--b--\r\n"
@@ -270,10 +259,10 @@ async def test_a_client_that_leaves_takes_its_file_along(
         async with raw_connection(taking.url) as connection:
             headers = {"Content-Type": FORM_DATA, "Content-Length": str(length)}
             await connection.send(request_bytes("POST", PATH, headers, body))
-            await eventually(lambda: any(folder.iterdir()))
+            await eventually(lambda: any(temporary_folder.iterdir()))
         async with asyncio.timeout(10):
             await desk.has_left.wait()
-        await eventually(lambda: not any(folder.iterdir()))
+        await eventually(lambda: not any(temporary_folder.iterdir()))
 
 
 _HEADERS = st.lists(
@@ -314,9 +303,9 @@ _HEADERS = st.lists(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 async def test_any_body_gets_an_answer_and_leaves_no_file(
-    taking: RunningServer, folder: Path, pieces: list[bytes]
+    taking: RunningServer, temporary_folder: Path, pieces: list[bytes]
 ) -> None:
     answer = await raw(taking, b"".join(pieces))
     assert answer.status in (200, 400)
     assert answer.status == 200 or code_of(answer.json())
-    assert list(folder.iterdir()) == []
+    assert list(temporary_folder.iterdir()) == []
