@@ -21,7 +21,7 @@ _CONTROLS = dict.fromkeys([*range(9), 11, *range(14, 27), *range(28, 32), 127], 
 
 
 def decode(data: bytes, declared: str | None = None) -> str:
-    """The text with plain line ends. By its mark, as UTF-8, as declared, by guessing, in this order.
+    """The text with plain line ends: by its mark, as UTF-8, as declared, or by guessing.
 
     Args:
         declared: the encoding that the text itself, or who sent it, says it has.

@@ -74,5 +74,5 @@ def _first(element: Element, *names: str) -> str:
 
 
 def _name(element: Element) -> str:
-    """An element's name without its namespace; comments have none."""
-    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+    """An element's name without its namespace."""
+    return str(element.tag).rpartition("}")[2]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from email import policy
 from email.header import decode_header, make_header
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 from email.parser import BytesParser
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from chuk.errors import CorruptFile, UnsupportedFormat
 from chuk.media.formats import Format
@@ -17,6 +17,7 @@ from chuk.media.reading.html import markdown_of
 from chuk.media.reading.markdown import escaped, heading, plain
 from chuk.media.reading.source import Part, Reading, Source, Text
 
+_AS_IT_IS = policy.default.clone(refold_source="none")
 _HEADERS = ("From", "To", "Cc", "Date")
 
 
@@ -30,16 +31,20 @@ class Attached(NamedTuple):
 def read(source: Source, desk: Desk) -> Reading:
     """Headers, one body, and what is attached."""
     try:
-        parser = BytesParser(policy=policy.default)  # type: ignore[arg-type]
-        message = cast(EmailMessage, parser.parsebytes(source.data))
+        parser = BytesParser(policy=policy.default)
+        message = parser.parsebytes(source.data)
         headers = [(name, _header(message, name)) for name in _HEADERS]
         subject = _header(message, "Subject")
         if not subject and not any(value for _, value in headers):
             raise CorruptFile("This is no email.")
         attached = [_attached(part) for part in message.iter_attachments()]
         body = _body(message)
-    # Parts in parts without end.
-    except RecursionError:
+        if not body and not attached:
+            attached = [_attached(message)]
+    except CorruptFile:
+        raise
+    # Parts in parts without end, and all else that nobody meant to write.
+    except Exception:
         raise CorruptFile("This email is damaged.") from None
     return written(subject, headers, body, attached, source=source, desk=desk)
 
@@ -81,7 +86,7 @@ def _content(one: Attached, source: Source, desk: Desk) -> list[Part]:
         return [Text(f"*Skipped: {error.message}*")]
 
 
-def _header(message: EmailMessage, name: str) -> str:
+def _header(message: MIMEPart, name: str) -> str:
     try:
         return plain(str(message.get(name, "")))
     # The parser of headers stumbles over some that are broken, in ways of its own.
@@ -103,32 +108,31 @@ def _body(message: EmailMessage) -> str:
     return markdown_of(_text(page)) if page is not None else text
 
 
-def _text(part: EmailMessage) -> str:
+def _text(part: MIMEPart) -> str:
     content = part.get_payload(decode=True)
     if not isinstance(content, bytes):
         return ""
     return decode(content, part.get_content_charset()) if content else ""
 
 
-def _attached(part: EmailMessage) -> Attached:
+def _attached(part: MIMEPart) -> Attached:
     if part.get_content_type() == "message/rfc822":
-        inner = part.get_payload()
-        message = inner[0] if isinstance(inner, list) and inner else part
-        subject = _header(cast(EmailMessage, message), "Subject")
-        return Attached(_named(part) or f"{subject or 'email'}.eml", message.as_bytes())  # type: ignore[union-attr]
+        message = next(part.iter_parts(), part)
+        name = _named(part) or f"{_header(message, 'Subject') or 'email'}.eml"
+        return Attached(name, message.as_bytes(policy=_AS_IT_IS))
     content = part.get_payload(decode=True)
     return Attached(
         _named(part) or f"unnamed.{_ending(part)}", content if isinstance(content, bytes) else b""
     )
 
 
-def _named(part: EmailMessage) -> str:
+def _named(part: MIMEPart) -> str:
     try:
         return plain(part.get_filename() or "").replace("\\", "/").rpartition("/")[2]
     except (LookupError, ValueError, TypeError):
         return ""
 
 
-def _ending(part: EmailMessage) -> str:
+def _ending(part: MIMEPart) -> str:
     kind = part.get_content_subtype()
     return kind if kind in set(Format) else "txt" if part.get_content_maintype() == "text" else ""

@@ -51,7 +51,7 @@ def _pictures(source: Source, wanted: Format, desk: Desk) -> list[Part]:
     parts: list[Part] = []
     for asset in anydoc.to_document(source.data, wanted.value).assets:  # type: ignore[arg-type]
         try:
-            parts += desk.read_packed(bytes(asset.data), asset.file_name or "", source)
+            parts += desk.read_packed(asset.data, "", source)
         # Drawings in formats of their own are no letters.
         except (CorruptFile, UnsupportedFormat):
             continue

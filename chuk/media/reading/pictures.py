@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Iterator
+from typing import cast
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -25,7 +26,9 @@ _DECODERS = {
 }
 _LONGEST_SIDE = 4_000
 # A long picture of a screen is read in pieces: as a whole its letters would be made too small.
-_PIECE, _OVERLAP, _LONG = 2_400, 80, 1.7
+_PIECE, _LONG = 2_400, 1.7
+_LOOK_BACK = 160
+_NEARLY_ONE_COLOUR = 24
 
 
 def read(source: Source, desk: Desk) -> Reading:
@@ -87,9 +90,7 @@ def _with_orientation(frame: Image.Image, image: Image.Image) -> Image.Image:
 
 def _opaque(image: Image.Image) -> Image.Image:
     if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
-        lowest, highest = image.getextrema()
-        if not isinstance(lowest, (int, float)) or not isinstance(highest, (int, float)):
-            return image.convert("L")
+        lowest, highest = cast(tuple[float, float], image.getextrema())
         span = (highest - lowest) or 1
         return image.convert("F").point(lambda value: (value - lowest) * (255 / span)).convert("L")
     if image.has_transparency_data:
@@ -120,10 +121,11 @@ def _pieces(image: Image.Image) -> Iterator[Image.Image]:
 
 def _blank_row(image: Image.Image, around: int) -> int:
     """A row at or a little above `around` where no line of letters is cut in two."""
-    strip = image.crop((0, around - 2 * _OVERLAP, image.width, around)).convert("L")
+    strip = image.crop((0, around - _LOOK_BACK, image.width, around)).convert("L")
     for row in range(strip.height - 1, -1, -1):
-        low, high = strip.crop((0, row, strip.width, row + 1)).getextrema()
-        if isinstance(low, int) and isinstance(high, int) and high - low < 24:
+        row_only = strip.crop((0, row, strip.width, row + 1))
+        low, high = cast(tuple[int, int], row_only.getextrema())
+        if high - low < _NEARLY_ONE_COLOUR:
             return around - strip.height + row + 1
     return around
 

@@ -1,8 +1,9 @@
+# ruff: noqa: DTZ001, PLC0415 - Excel knows no time zones; each kind of file needs its own library
 """Makes the small documents of `kept/`, which the tests read.
 
 They are kept because making them needs what the tests shall not need: python-docx, python-pptx,
 openpyxl, msoffcrypto-tool, reportlab, pillow-heif and, for the older formats, LibreOffice
-(`soffice` on the path). Run it as `python tests/media/files/make.py` in an environment that has
+(`soffice` on the path). Run it as `python -m tests.media.files.make` in an environment that has
 those, after a change here only.
 
 report.docx is written here and report.doc, .odt and .rtf are LibreOffice's conversions of it; so
@@ -13,8 +14,7 @@ part by part. columns.pdf and long.pdf are reportlab's; locked.pdf has a passwor
 
 from __future__ import annotations
 
-import datetime
-import io
+import datetime as dt
 import shutil
 import subprocess
 import sys
@@ -83,8 +83,8 @@ def book() -> None:
     sheet.title = "Orders"
     for row in (
         ("Item", "Count", "Day", "Share"),
-        ("Apples", 1200, datetime.date(2026, 1, 15), 0.25),
-        ("Pears", None, datetime.datetime(2026, 2, 1, 13, 30), 1.5),
+        ("Apples", 1200, dt.date(2026, 1, 15), 0.25),
+        ("Pears", None, dt.datetime(2026, 2, 1, 13, 30, tzinfo=None), 1.5),
     ):
         sheet.append(row)
     workbook.create_sheet("People").append(("Ann", True))
@@ -100,8 +100,16 @@ def older(source: str, *formats: str) -> None:
     with tempfile.TemporaryDirectory() as profile:
         for wanted in formats:
             subprocess.run(
-                [soffice, f"-env:UserInstallation={Path(profile).as_uri()}", "--headless", "--convert-to"]
-                + [wanted, "--outdir", str(KEPT), str(KEPT / source)],
+                [
+                    soffice,
+                    f"-env:UserInstallation={Path(profile).as_uri()}",
+                    "--headless",
+                    "--convert-to",
+                    wanted,
+                    "--outdir",
+                    str(KEPT),
+                    str(KEPT / source),
+                ],
                 check=True,
                 timeout=120,
             )
@@ -176,31 +184,31 @@ def epub() -> None:
 
 def letter() -> None:
     """A message of Outlook: subject, sender, recipient, body and a text attached."""
-    from compound import write_compound
+    from tests.media.files.compound import write_compound
 
-    def properties(head: int, entries: dict[int, int]) -> bytes:
-        lines = (
-            tag.to_bytes(4, "little") + (6).to_bytes(4, "little") + value.to_bytes(8, "little")
-            for tag, value in entries.items()
-        )
-        return bytes(head) + b"".join(lines)
+    def folder(
+        name: str, head: bytes, numbers: dict[int, int], values: dict[int, str | bytes]
+    ) -> dict[str, bytes]:
+        """A storage: the list of its properties, and a stream for each that is long."""
+        streams, lines = {}, []
+        for tag, number in numbers.items():
+            lines.append(tag.to_bytes(4, "little") + b"\6\0\0\0" + number.to_bytes(8, "little"))
+        for tag, value in values.items():
+            kind = 0x0102 if isinstance(value, bytes) else 0x001F
+            data = value if isinstance(value, bytes) else value.encode("utf-16-le")
+            size = len(data) + (0 if isinstance(value, bytes) else 2)
+            lines.append(
+                (tag << 16 | kind).to_bytes(4, "little") + b"\6\0\0\0" + size.to_bytes(8, "little")
+            )
+            streams[f"{name}__substg1.0_{tag:04X}{kind:04X}"] = data
+        return {f"{name}__properties_version1.0": head + b"".join(lines), **streams}
 
-    def strings(folder: str, values: dict[int, str]) -> dict[str, bytes]:
-        return {
-            f"{folder}__substg1.0_{tag:04X}001F": text.encode("utf-16-le")
-            for tag, text in values.items()
-        }
-
-    top = (0).to_bytes(8, "little") + b"".join(n.to_bytes(4, "little") for n in (1, 1, 1, 1))
-    attached = "Attached words, naïve ones.".encode()
+    counts = b"".join(number.to_bytes(4, "little") for number in (1, 1, 1, 1))
     streams = {
-        "__properties_version1.0": top
-        + properties(8, {0x340D0003: 0x40000, 0x00390040: 133_500_000_000_000_000}),
-        "__nameid_version1.0/__substg1.0_00020102": b"",
-        "__nameid_version1.0/__substg1.0_00030102": b"",
-        "__nameid_version1.0/__substg1.0_00040102": b"",
-        **strings(
+        **folder(
             "",
+            bytes(8) + counts + bytes(8),
+            {0x340D0003: 0x40000, 0x00390040: 133_500_000_000_000_000},
             {
                 0x001A: "IPM.Note",
                 0x0037: "Lunch on Friday — café",
@@ -209,17 +217,25 @@ def letter() -> None:
                 0x1000: "Dear Bob,\r\nshall we eat at noon?\r\nAnn",
             },
         ),
-        "__recip_version1.0_#00000000/__properties_version1.0": properties(8, {0x0C150003: 1}),
-        **strings(
+        **folder(
             "__recip_version1.0_#00000000/",
+            bytes(8),
+            {0x0C150003: 1},
             {0x3001: "Bob Example", 0x3003: "bob@example.org", 0x39FE: "bob@example.org"},
         ),
-        "__attach_version1.0_#00000000/__properties_version1.0": properties(8, {0x37050003: 1}),
-        **strings(
-            "__attach_version1.0_#00000000/", {0x3707: "menu.txt", 0x370E: "text/plain"}
+        **folder(
+            "__attach_version1.0_#00000000/",
+            bytes(8),
+            {0x37050003: 1},
+            {
+                0x3707: "menu.txt",
+                0x370E: "text/plain",
+                0x3701: "Attached words, naïve ones.".encode(),
+            },
         ),
-        "__attach_version1.0_#00000000/__substg1.0_37010102": attached,
     }
+    for number in (2, 3, 4):
+        streams[f"__nameid_version1.0/__substg1.0_000{number}0102"] = b""
     (KEPT / "letter.msg").write_bytes(write_compound(streams))
 
 
