@@ -173,7 +173,7 @@ async def test_doctor_says_that_all_is_well(folder: Path, openrouter: FakeOpenRo
             **openrouter_environ(openrouter),
         )
         assert done.code == 0, done
-        assert [line.split()[0] for line in done.out.splitlines()] == ["ok"] * 5
+        assert [line.split()[0] for line in done.out.splitlines()] == ["ok"] * 9
         assert openrouter.base_url in done.out and project.url in done.out
     assert "4 model(s)" in done.out and "1 signing key(s)" in done.out
     for secret in (openrouter.api_key, SECRET):
@@ -198,6 +198,10 @@ async def test_doctor_says_what_fails(folder: Path, openrouter: FakeOpenRouter) 
         "models": "FAIL",
         "books": "ok",
         "billing": "ok",
+        "files": "ok",
+        "hearing": "ok",
+        "speech": "ok",
+        "images": "ok",
     }
     assert "Traceback" not in done.err
     assert key not in done.out + done.err

@@ -189,7 +189,6 @@ async def build_app(settings: Settings) -> web.Application:
         await locks.close()
         await watch.close()
         await catalog.close()
-        await speaking.close()
         await converting.close()
         await hearing.close()
         await atelier.pictures.close()
@@ -201,6 +200,7 @@ async def build_app(settings: Settings) -> web.Application:
     async def close() -> None:
         if models.server is not None:
             await models.server.close()
+        await speaking.close()
         await books.close()
         push.close()
         await session.close()
@@ -208,6 +208,7 @@ async def build_app(settings: Settings) -> web.Application:
     async def drain(_app: web.Application) -> None:
         await turns.drain(0)
         await sockets.close_all()
+        await speaking.drain()
 
     async def ready() -> None:
         if models.server is not None:

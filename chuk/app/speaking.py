@@ -19,17 +19,26 @@ from chuk.media.speak import Speech
 from chuk.media.utterance import LOWEST_RATE, AudioEncoding, Utterance
 from chuk.settings import Settings
 
+_LAST_WORDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Speaking:
     """What the routes, the doctor and the end of the application need of it.
 
-    `speech` is None where nobody speaks.
+    Attributes:
+        speech: None where nobody speaks.
+        close: ends the process that speaks.
     """
 
     speech: Speech | None
     part: Part
     close: Callable[[], Awaitable[None]]
+
+    async def drain(self) -> None:
+        """No more texts; wait for those that are spoken, and end what takes too long."""
+        if self.speech is not None:
+            await self.speech.close(_LAST_WORDS)
 
 
 def make_speech(

@@ -7,17 +7,17 @@ the rest goes: so the service charges too. Without a sound nothing is taken.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext
 from decimal import Decimal
+from itertools import chain
 from typing import Self
 from uuid import UUID, uuid4
 
 from chuk.credits.ledger import Basis, Operation, Outcome, Progress, UsageRecord
 from chuk.credits.money import micro_euro_ceiling
 from chuk.credits.service import Credits, Order
-from chuk.errors import ChukError, GenerationFailed, RateLimited
+from chuk.errors import ChukError, GenerationFailed, RateLimited, ServiceUnavailable
 from chuk.logs import log_failure, logger
 from chuk.media.jobs import Jobs
 from chuk.media.ports import Voice
@@ -50,7 +50,10 @@ class Speech:
         self._credits = credit_service
         self._price = price
         self._jobs = jobs
-        self._running: Counter[UUID] = Counter()
+        self._running: dict[UUID, list[asyncio.Task[object]]] = {}
+        self._is_closed = False
+        self._is_silent = asyncio.Event()
+        self._is_silent.set()
 
     def voice_for(self, voice_id: str) -> str:
         """The name of the voice that speaks when this one is asked for."""
@@ -64,12 +67,10 @@ class Speech:
 
         Raises:
             RateLimited: too many texts of this user are being spoken.
+            ServiceUnavailable: it is being closed.
             ChukError: as `Credits.open` and `Voice.speak`, before the first sound.
         """
-        if self._running[user_id] >= AT_ONCE:
-            raise RateLimited("Too many texts at once.", retry_after=1, limit=AT_ONCE)
-        self._running[user_id] += 1
-        try:
+        with self._entered(user_id):
             order = self._order(user_id, utterance)
             async with self._credits.hold(order) as payment:
                 audio = Audio(self._sounds(user_id, utterance))
@@ -81,13 +82,41 @@ class Speech:
                 finally:
                     # The voice is silent by now, whatever the books are at.
                     if audio.has_begun:
-                        self._count(order, audio)
-                        usage = self._usage(order, len(utterance.text), audio.outcome)
+                        outcome = self._outcome(order, audio)
+                        usage = self._usage(order, len(utterance.text), outcome)
                         await payment.settle(order.at_most, usage)
+
+    async def close(self, grace: float = 0.0) -> None:
+        """Let running texts end for so many seconds, then end them; wait for their books."""
+        self._is_closed = True
+        try:
+            async with asyncio.timeout(grace):
+                await self._is_silent.wait()
+        except TimeoutError:
+            for task in chain.from_iterable(self._running.values()):
+                task.cancel()
+            await self._is_silent.wait()
+
+    @contextmanager
+    def _entered(self, user_id: UUID) -> Iterator[None]:
+        """Count a text while it is spoken, and know who listens to it."""
+        if self._is_closed:
+            raise ServiceUnavailable
+        mine = self._running.setdefault(user_id, [])
+        if len(mine) >= AT_ONCE:
+            raise RateLimited("Too many texts at once.", retry_after=1, limit=AT_ONCE)
+        listener = asyncio.current_task()
+        assert listener is not None
+        mine.append(listener)
+        self._is_silent.clear()
+        try:
+            yield
         finally:
-            self._running[user_id] -= 1
-            if not self._running[user_id]:
+            mine.remove(listener)
+            if not mine:
                 del self._running[user_id]
+            if not self._running:
+                self._is_silent.set()
 
     async def _sounds(self, user_id: UUID, utterance: Utterance) -> AsyncGenerator[bytes, None]:
         place = nullcontext() if self._jobs is None else self._jobs.slot(user_id)
@@ -126,15 +155,21 @@ class Speech:
             is_zdr=order.is_zdr,
         )
 
-    def _count(self, order: Order, audio: Audio) -> None:
-        if audio.failure is not None and audio.outcome is Outcome.INTERRUPTED:
+    def _outcome(self, order: Order, audio: Audio) -> Outcome:
+        """How it went; what broke off is counted."""
+        outcome = audio.outcome
+        if outcome is Outcome.CANCELLED and self._is_closed:
+            # Not the listener's wish.
+            outcome = Outcome.INTERRUPTED
+        if outcome is Outcome.INTERRUPTED:
             self.interrupted += 1
             _log.warning(
                 "speech_interrupted",
                 hold=order.id,
-                error=audio.failure.code,
+                error=None if audio.failure is None else audio.failure.code,
                 interrupted=self.interrupted,
             )
+        return outcome
 
 
 class Audio:

@@ -20,6 +20,7 @@ from tests.fakes.supabase_auth import FakeSupabaseAuth
 from tests.harness import MODEL, RunningServer
 
 _CHAT = {"model_id": MODEL, "message": "Hello"}
+_IMAGE = {"prompt": "a hill", "custom_width": 64, "custom_height": 64}
 
 
 @pytest.fixture
@@ -71,6 +72,15 @@ CALLS = [
     Call("POST", "/v1/ai/quote", 401, json=_CHAT, signed_in=False),
     Call("POST", "/v1/ai/quote", 404, json={**_CHAT, "model_id": "nobody/knows"}),
     Call("POST", "/v1/ai/quote", 415, data="plain", headers={"Content-Type": "text/plain"}),
+    Call("POST", "/v1/ai/generate-image", 200, json=_IMAGE),
+    Call("POST", "/v1/ai/generate-image", 400, json={}),
+    Call("POST", "/v1/ai/generate-image", 400, json={"prompt": ""}),
+    Call("POST", "/v1/ai/generate-image", 401, json=_IMAGE, signed_in=False),
+    Call("POST", "/v1/ai/generate-image", 415, data="x", headers={"Content-Type": "text/plain"}),
+    Call("GET", "/v1/ai/images/{name}", 404, signed_in=False),
+    Call("POST", "/v1/ai/inworld-tts", 400, json={}),
+    Call("POST", "/v1/ai/inworld-tts", 401, json={"text": "Yes."}, signed_in=False),
+    Call("POST", "/v1/ai/inworld-tts", 415, data="x", headers={"Content-Type": "text/plain"}),
     Call("GET", "/v1/user/status", 200),
     Call("GET", "/v1/user/status", 401, signed_in=False),
     Call("GET", "/v1/user/usage", 200),

@@ -35,6 +35,9 @@ _OPERATIONS = [
     ("GET", "/v1/ai/config"),
     ("POST", "/v1/ai/chat"),
     ("POST", "/v1/ai/quote"),
+    ("POST", "/v1/ai/generate-image"),
+    ("GET", "/v1/ai/images/{name}"),
+    ("POST", "/v1/ai/inworld-tts"),
     ("GET", "/v1/user/status"),
     ("GET", "/v1/user/usage"),
     ("GET", "/v1/user/spending-cap"),
@@ -55,7 +58,8 @@ _SOCKET = ("GET", "/v1/ai/chat/ws")
 @pytest.fixture
 async def unlimited(start_server: StartServer) -> AsyncIterator[RunningServer]:
     """A server whose limits are out of reach."""
-    names = ["CHUK_LIMIT_CHAT", "CHUK_LIMIT_OTHER", "CHUK_LIMIT_ADDRESS"]
+    kinds = ("CHAT", "OTHER", "ADDRESS", "IMAGE", "SPEECH")
+    names = [f"CHUK_LIMIT_{kind}" for kind in kinds]
     async with start_server(**dict.fromkeys(names, "100000")) as server:
         yield server
 

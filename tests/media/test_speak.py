@@ -216,6 +216,44 @@ async def test_a_slow_listener_does_not_keep_the_voice_from_others(
         assert len([sound async for sound in audio]) == 3
 
 
+async def test_closing_waits_for_texts_and_then_ends_them(
+    speech: Speech, store: LedgerStore, inworld: FakeInworld
+) -> None:
+    inworld.script(Answer(stall_after=1))
+    listener = asyncio.create_task(listen(speech))
+    await inworld.wait_until(lambda: bool(inworld.asked and inworld.asked[0].spoken))
+    closing = asyncio.create_task(speech.close(60.0))
+    await asyncio.sleep(0)
+    with pytest.raises(ServiceUnavailable):
+        await listen(speech)
+    inworld.release.set()
+    assert len(await listener) == 3
+    await closing
+    assert (await the_receipt(store)).usage.outcome is Outcome.COMPLETED
+
+
+async def test_closing_ends_what_takes_too_long(
+    speech: Speech, store: LedgerStore, inworld: FakeInworld
+) -> None:
+    inworld.script(Answer(stall_after=1))
+    has_begun = asyncio.Event()
+
+    async def hear() -> None:
+        async with speech.spoken(USER, UTTERANCE) as audio:
+            has_begun.set()
+            async for _ in audio:
+                pass
+
+    listener = asyncio.create_task(hear())
+    await has_begun.wait()
+    await speech.close(0.01)
+    # Its books are settled by now.
+    receipt = await the_receipt(store)
+    assert (receipt.charged, receipt.usage.outcome) == (COST, Outcome.INTERRUPTED)
+    await asyncio.wait({listener})
+    assert listener.cancelled()
+
+
 async def test_the_voice_is_only_so_far_ahead_of_its_listener(
     make: Make, inworld: FakeInworld
 ) -> None:
