@@ -16,6 +16,11 @@ _MARKS = (
 # A guess needs something to go by.
 _ENOUGH = 120
 _SAMPLE = 20_000
+# The encodings that files of other days are in; among all that there are, too many look alike.
+_LIKELY = [
+    "cp1252", "cp1251", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r",
+    "cp932", "euc_jp", "gb18030", "big5", "cp949",
+]  # fmt: skip
 # Not one letter is printed by these, and some files are full of them.
 _CONTROLS = dict.fromkeys([*range(9), 11, *range(14, 27), *range(28, 32), 127], "")
 
@@ -61,7 +66,7 @@ def _guessed(data: bytes) -> str:
     # Loaded only for the few texts that need it.
     from charset_normalizer import from_bytes  # noqa: PLC0415
 
-    best = from_bytes(data[:_SAMPLE]).best()
+    best = from_bytes(data[:_SAMPLE], cp_isolation=_LIKELY).best()
     if best is None:
         return "cp1252"
     return str(best.encoding)

@@ -8,10 +8,11 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u20
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~])")
 _FENCES = re.compile(r"^[ \t>]*(`{3,})", re.MULTILINE)
 _UNSAFE = r"(?:data|javascript|vbscript)\s*:"
-# Of a link or a picture: `](`, perhaps `<`, the address with balanced brackets, perhaps a title.
+# Of a link or a picture: `](`, the address in angles or with balanced brackets, perhaps a title.
 _UNSAFE_LINK = re.compile(
-    rf"(!?)\[((?:[^\[\]\\\n]|\\.){{0,2000}})\]\(\s*<?\s*{_UNSAFE}"
-    r"(?:\\.|[^()\n\\]|\((?:\\.|[^()\n\\])*\))*\)",
+    rf"(!?)\[((?:[^\[\]\\\n]|\\.){{0,2000}})\]\(\s*(?:"
+    rf"<\s*{_UNSAFE}[^>\n]*>[^)\n]*\)|"
+    rf"{_UNSAFE}(?:\\.|[^()\n\\]|\((?:\\.|[^()\n\\])*\))*\))",
     re.IGNORECASE,
 )
 _UNSAFE_REFERENCE = re.compile(rf"^ {{0,3}}\[[^\]\n]*\]:\s*<?\s*{_UNSAFE}.*$", re.I | re.M)

@@ -52,6 +52,7 @@ class _Pages:
             ocr_enabled=False,
             output_format="markdown",
             quiet=True,
+            image_mode="off",
             # Without it the first and the last line of every page are missing.
             keep_headers_footers=True,
             continue_on_page_error=True,
@@ -65,7 +66,9 @@ class _Pages:
                 break
             for page in batch.result.pages:
                 room -= len(page.markdown)
-                reading.parts += self._parts(page.page_num, page.markdown)
+                # An empty page's Markdown is an empty fence.
+                text = page.markdown if page.text.strip() else ""
+                reading.parts += self._parts(page.page_num, text)
             for failed in batch.result.page_errors:
                 reading.parts += self._parts(failed.page_num, "")
         if self._unread:
@@ -79,7 +82,7 @@ class _Pages:
             self._document.close()
 
     def _parts(self, number: int, markdown: str) -> list[Part]:
-        parts: list[Part] = [Text(markdown)] if markdown.strip() else []
+        parts: list[Part] = [Text(markdown)] if markdown else []
         if sum(map(str.isalnum, markdown)) < _FEW_LETTERS:
             picture = self._picture(number, must_have_image=bool(parts))
             if picture is not None:

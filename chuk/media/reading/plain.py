@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from chuk.errors import CorruptFile
 from chuk.media.formats import Format
 from chuk.media.reading.desk import Desk
 from chuk.media.reading.encoding import decode
@@ -24,8 +25,9 @@ _WORTH_INDENTING = 1_000_000
 
 def read(source: Source, desk: Desk) -> Reading:
     """Text as it is, the others in a fence."""
-    # What is beyond the budget is cut anyway; a character has at most four bytes.
     text = decode(source.data)
+    if not text.strip():
+        raise CorruptFile("This file is empty.")
     if source.format is Format.TEXT:
         return of_text(text)
     desk_text = text[: desk.budget.characters + 1]

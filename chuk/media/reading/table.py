@@ -32,7 +32,7 @@ def read(source: Source, desk: Desk) -> Reading:
                 break
             is_whole = is_whole and len(row) <= _MOST_COLUMNS
             rows.append(row[:_MOST_COLUMNS])
-            room -= sum(map(len, row)) + 3 * len(row)
+            room -= sum(map(len, row)) + 3 * len(row) + 2
     except csv.Error:
         raise CorruptFile("This table is damaged.") from None
     if not rows:
