@@ -100,7 +100,8 @@ class Progress:
 
     Attributes:
         generation_id: upstream's own name for the request.
-        prompt_tokens, completion_tokens: delivered so far, by our count.
+        prompt_tokens, completion_tokens: delivered so far, by our count; of media the second one
+            is what the usage row's total counts.
         cost: what that much costs.
         cost_usd: the same, as upstream charges it.
     """

@@ -192,16 +192,18 @@ class Reconciler:
 def _usage(orphan: OpenHold, outcome: Outcome, basis: Basis) -> UsageRecord:
     progress = orphan.progress
     is_taken = basis is Basis.ESTIMATE
+    is_chat = orphan.operation is Operation.CHAT
     return UsageRecord(
         model_id=orphan.model_id,
         provider_slug=orphan.provider_slug,
-        prompt_tokens=progress.prompt_tokens,
-        completion_tokens=progress.completion_tokens,
+        # Of media only the sum is told: it counts characters, seconds, pictures.
+        prompt_tokens=progress.prompt_tokens if is_chat else 0,
+        completion_tokens=progress.completion_tokens if is_chat else 0,
         total_tokens=progress.prompt_tokens + progress.completion_tokens,
         cost_usd=progress.cost_usd if is_taken else Decimal(0),
         outcome=outcome,
         basis=basis,
         # Chat knows no other providers; of other work it is not known here, so not claimed.
-        is_zdr=orphan.operation is Operation.CHAT,
+        is_zdr=is_chat,
         generation_id=progress.generation_id,
     )

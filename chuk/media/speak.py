@@ -77,7 +77,7 @@ class Speech:
                 try:
                     async with audio:
                         await audio.begin()
-                        payment.note(self._progress(order))
+                        payment.note(self._progress(order, len(utterance.text)))
                         yield audio
                 finally:
                     # The voice is silent by now, whatever the books are at.
@@ -137,10 +137,14 @@ class Speech:
             is_zdr=self._voice.is_zdr,
         )
 
-    def _progress(self, order: Order) -> Progress:
+    def _progress(self, order: Order, characters: int) -> Progress:
         """What is owed from the first sound on, should this process die."""
         cost = order.at_most
-        return Progress(cost=cost, cost_usd=self._credits.prices.in_dollars(cost))
+        return Progress(
+            completion_tokens=characters,
+            cost=cost,
+            cost_usd=self._credits.prices.in_dollars(cost),
+        )
 
     def _usage(self, order: Order, characters: int, outcome: Outcome) -> UsageRecord:
         return UsageRecord(

@@ -178,6 +178,18 @@ async def test_an_upstream_without_books_of_its_own_is_settled_by_what_was_noted
 
 
 @pytest.mark.parametrize("is_delivered", [True, False])
+async def test_of_media_only_the_sum_is_told(
+    store: LedgerStore, time: Time, make_reconciler: MakeReconciler
+) -> None:
+    progress = Progress(None, 0, 17, MicroEuro(79), Decimal("0.00008"))
+    await an_orphan(store, time, progress, operation=Operation.SPEECH, allows_free_message=False)
+    assert await make_reconciler().run_once() == Reconciled(settled=1)
+    (receipt,) = await receipts(store)
+    usage = receipt.usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (0, 0, 17)
+    assert receipt.charged == 79
+
+
 async def test_a_free_message_is_used_up_only_if_something_was_delivered(
     make_reconciler: MakeReconciler,
     store: LedgerStore,
