@@ -15,6 +15,8 @@ Stops = Sequence[tuple[float, Colour]]
 
 _FINER = 2
 _FULL = 255
+# How bright Pillow's radial gradient, inverted, still is in the middle of an edge.
+_RIM = 79
 
 
 def mix(one: Colour, other: Colour, share: float) -> Colour:
@@ -146,7 +148,8 @@ class Canvas:
         size = max(2, round(2 * radius * min(self.width, self.height)))
         light = ImageChops.invert(Image.radial_gradient("L")).resize((size, size))
         # Softer than linear, and nothing at all at the edge of the square.
-        light = light.point([round(strength * 255 * (v / 255) ** 2) for v in range(256)])
+        table = [(max(0, v - _RIM) / (_FULL - _RIM)) ** 1.7 for v in range(256)]
+        light = light.point([round(strength * _FULL * share) for share in table])
         where = (round(x * self.width - size / 2), round(y * self.height - size / 2))
         full = Image.new("L", self.image.size)
         full.paste(light, where)

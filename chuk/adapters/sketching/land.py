@@ -146,20 +146,24 @@ def paint_dunes(canvas: Canvas, palette: Palette, horizon: float) -> None:
             base - height,
             base + 0.3,
         )
-        # From each crest a side in shade falls away from the light, along a curve of its own.
+        # The side away from the light, from the crest to where it runs out in the sand.
         peak = min(range(len(line)), key=lambda i: line[i][1])
-        crest = line[peak : peak + 70]
-        if len(crest) > 12:
-            start_x, start_y = crest[0]
+        crest = line[peak : peak + rng.randint(60, 110)]
+        if len(crest) > 20:
+            steps = len(crest) - 1
             foot = [
-                (start_x + rng.uniform(0.9, 1.1) * 0.05 * math.sin(3 * t) + t * 0.22, y_at)
-                for t, y_at in ((i / 12, start_y + (i / 12) ** 1.4 * 0.5) for i in range(13))
+                (
+                    x - 0.05 * math.sin(math.pi * i / steps),
+                    y + depth * math.sin(math.pi * (i / steps) ** 0.6),
+                )
+                for depth in (height * rng.uniform(0.7, 1.1),)
+                for i, (x, y) in enumerate(crest)
             ]
             lee = canvas.mask()
-            lee.polygon([*crest, (crest[-1][0], 1.1), *reversed(foot)])
-            dark = ImageChops.multiply(lee.done(soft=0.003), shape.done())
+            lee.polygon([*crest, *reversed(foot)])
+            dark = ImageChops.multiply(lee.done(soft=0.0015), shape.done())
             tint = mix(tone, palette.near, 0.5)
-            canvas.image.paste(tint, (0, 0), dark.point([round(v * 0.55) for v in range(256)]))
+            canvas.image.paste(tint, (0, 0), dark.point([round(v * 0.6) for v in range(256)]))
     _texture(canvas, horizon, 40, 0.07, stretch=6)
 
 

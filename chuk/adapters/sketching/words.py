@@ -13,7 +13,8 @@ _WORD = re.compile(r"[^\W\d_]+")
 HOURS = {
     "sunset": "sunset dusk evening twilight golden sundown sonnenuntergang abend dämmerung",
     "dawn": "sunrise dawn morning daybreak pastel sonnenaufgang morgen morgengrauen",
-    "night": "night midnight moon moonlit stars starry aurora dark nacht mond sterne nachts",
+    "night": "night midnight moon moonlit stars starry aurora borealis polarlicht polarlichter dark"
+    " nacht mond sterne nachts",
     "grey": "storm stormy rain rainy fog foggy mist misty cloudy gloomy regen nebel sturm grau",
     "day": "day noon sunny bright sun summer tag sonnig sonne sommer",
 }
@@ -48,7 +49,7 @@ EXTRAS = {
     "snow": "snow snowy winter ice christmas frozen arctic schnee winter eis weihnachten",
     "rain": "rain rainy storm regen sturm",
     "birds": "bird birds seagull seagulls eagle vogel vögel möwe",
-    "aurora": "aurora northern polarlicht polarlichter",
+    "aurora": "aurora borealis northern polarlicht polarlichter",
     "moon": "moon moonlit mond",
     "still": "lake river reflection calm see fluss spiegelung",
     "neon": "neon cyberpunk synthwave futuristic",
@@ -67,7 +68,7 @@ COLOURS: dict[str, Colour] = {
     "gold": (222, 174, 72),
     "brown": (132, 88, 58),
 }
-_GERMAN_COLOURS = {
+_ALSO = {
     "rot": "red",
     "rote": "red",
     "gelb": "yellow",
@@ -81,6 +82,21 @@ _GERMAN_COLOURS = {
     "schwarz": "black",
     "golden": "gold",
     "turquoise": "teal",
+    # Flowers that everybody knows by their colour.
+    "sunflower": "yellow",
+    "sunflowers": "yellow",
+    "sonnenblume": "yellow",
+    "rose": "red",
+    "roses": "red",
+    "tulip": "red",
+    "tulips": "red",
+    "tulpe": "red",
+    "lily": "white",
+    "daisy": "white",
+    "lotus": "pink",
+    "orchid": "purple",
+    "cherry": "pink",
+    "kirschbaum": "pink",
 }
 _LANDS = ("sea", "mountains", "forest", "meadow", "desert", "abstract")
 
@@ -111,18 +127,20 @@ def theme_of(prompt: str, rng: Random) -> Theme:
     extras = frozenset(_named(words, EXTRAS))
     hours = _named(words, HOURS)
     colours = tuple(
-        COLOURS[_GERMAN_COLOURS.get(word, word)]
-        for word in words
-        if _GERMAN_COLOURS.get(word, word) in COLOURS
+        COLOURS[_ALSO.get(word, word)] for word in words if _ALSO.get(word, word) in COLOURS
     )
     # Both are drawn whatever they find, so that a prompt's other choices do not depend on them.
     land, hour = rng.choice(_LANDS), rng.choice(("day", "dawn", "sunset", "sunset", "day"))
     if not places and not subjects:
         places = [land]
-    if not places and subjects[0] in ("tree", "house"):
-        places = ["meadow"]
-    if "neon" in extras or places[:1] == ["city"]:
-        hour = "night" if "neon" in extras else rng.choice(("sunset", "night", "dawn"))
+    if subjects[:1] in (["tree"], ["house"]) and not set(places) & {"forest", "desert", "sea"}:
+        # They stand on something.
+        places.append("meadow")
+    if places[:1] == ["city"]:
+        hour = rng.choice(("sunset", "night", "dawn"))
+    if "aurora" in extras or "neon" in extras:
+        # Both are seen by night alone.
+        hours = ["night"]
     return Theme(
         hour=hours[0] if hours else hour,
         places=tuple(places),
