@@ -177,7 +177,6 @@ async def test_an_upstream_without_books_of_its_own_is_settled_by_what_was_noted
     assert (await receipts(store))[0].charged == 700
 
 
-@pytest.mark.parametrize("is_delivered", [True, False])
 async def test_of_media_only_the_sum_is_told(
     store: LedgerStore, time: Time, make_reconciler: MakeReconciler
 ) -> None:
@@ -190,6 +189,7 @@ async def test_of_media_only_the_sum_is_told(
     assert receipt.charged == 79
 
 
+@pytest.mark.parametrize("is_delivered", [True, False])
 async def test_a_free_message_is_used_up_only_if_something_was_delivered(
     make_reconciler: MakeReconciler,
     store: LedgerStore,
