@@ -18,8 +18,11 @@ from tests.conftest import StartServer
 from tests.fakes.openrouter import FakeOpenRouter, Reply
 from tests.fakes.supabase_auth import FakeSupabaseAuth
 from tests.harness import MODEL, RunningServer
+from tests.web.sending import FORM_DATA, part
 
 _CHAT = {"model_id": MODEL, "message": "Hello"}
+_FILE = part(b'Content-Disposition: form-data; name="file"; filename="a"', b"Hi") + b"--b--\r\n"
+_FORM = {"Content-Type": FORM_DATA}
 _IMAGE = {"prompt": "a hill", "custom_width": 64, "custom_height": 64}
 
 
@@ -78,6 +81,10 @@ CALLS = [
     Call("POST", "/v1/ai/generate-image", 401, json=_IMAGE, signed_in=False),
     Call("POST", "/v1/ai/generate-image", 415, data="x", headers={"Content-Type": "text/plain"}),
     Call("GET", "/v1/ai/images/{name}", 404, signed_in=False),
+    Call("POST", "/v1/ai/convert-file", 200, data=_FILE, headers=_FORM),
+    Call("POST", "/v1/ai/convert-file", 400, json={}),
+    Call("POST", "/v1/ai/convert-file", 401, data=_FILE, headers=_FORM, signed_in=False),
+    Call("POST", "/v1/ai/convert-file", 415, data=_FILE.replace(b"Hi", b"\0\1"), headers=_FORM),
     Call("POST", "/v1/ai/inworld-tts", 400, json={}),
     Call("POST", "/v1/ai/inworld-tts", 401, json={"text": "Yes."}, signed_in=False),
     Call("POST", "/v1/ai/inworld-tts", 415, data="x", headers={"Content-Type": "text/plain"}),

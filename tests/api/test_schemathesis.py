@@ -35,6 +35,7 @@ _OPERATIONS = [
     ("GET", "/v1/ai/config"),
     ("POST", "/v1/ai/chat"),
     ("POST", "/v1/ai/quote"),
+    ("POST", "/v1/ai/convert-file"),
     ("POST", "/v1/ai/generate-image"),
     ("GET", "/v1/ai/images/{name}"),
     ("POST", "/v1/ai/inworld-tts"),

@@ -31,7 +31,11 @@ def repository_files() -> list[Path]:
     return sorted(
         path
         for path in paths
-        if path.is_file() and "_cache" not in str(path) and b"\0" not in path.read_bytes()
+        if path.is_file()
+        and "_cache" not in str(path)
+        # Documents for the readers: of many formats, and not all of them text.
+        and path.parent.name != "kept"
+        and b"\0" not in path.read_bytes()
     )
 
 
