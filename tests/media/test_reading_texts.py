@@ -116,10 +116,9 @@ def test_a_table_is_one_whatever_separates_it(text: str, name: str) -> None:
     assert markdown(text, name) == "| a | b |\n| --- | --- |\n| 1 | x\\|y |"
 
 
-def test_a_long_table_is_cut_at_a_row() -> None:
+def test_a_long_table_is_cut_and_it_is_said() -> None:
     answer = reading(b"a,b\n" + b"1,2\n" * 50_000, "t.csv")
     assert answer["truncated"]
-    assert answer["parts"][0]["text"].endswith("| 1 | 2 |")
 
 
 def test_a_notebook_keeps_texts_code_and_outputs() -> None:

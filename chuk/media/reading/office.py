@@ -10,7 +10,7 @@ from chuk.errors import CorruptFile, UnsupportedFormat
 from chuk.media.formats import Format
 from chuk.media.reading.desk import Desk
 from chuk.media.reading.markdown import escaped
-from chuk.media.reading.properties import hidden_sheets, title_of
+from chuk.media.reading.properties import hidden_sheets, refuse_entities, title_of
 from chuk.media.reading.source import Part, Reading, Source, of_text
 
 _SHEETS = frozenset({Format.XLSX, Format.XLS})
@@ -26,6 +26,8 @@ def read(source: Source, desk: Desk) -> Reading:
     """A document in Markdown; one of pictures alone as those."""
     if source.data.startswith(b"\xd0\xcf\x11\xe0") and _LOCKED in source.data:
         raise CorruptFile("This document is protected with a password.")
+    if source.data.startswith(b"PK"):
+        refuse_entities(source)
     wanted = Format.XLSX if source.format is Format.XLS else source.format
     try:
         # Never with `ocr`: that would send the document away.

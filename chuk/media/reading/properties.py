@@ -11,11 +11,24 @@ from xml.etree.ElementTree import Element, ParseError
 import defusedxml.ElementTree
 from defusedxml.common import DefusedXmlException
 
+from chuk.errors import CorruptFile
 from chuk.media.formats import Format
 from chuk.media.reading.source import Source
 
 _OFFICE = frozenset({Format.DOCX, Format.PPTX, Format.XLSX})
 _OPEN = frozenset({Format.ODT, Format.ODS, Format.ODP})
+_XML_ENDINGS = (".xml", ".rels", ".xhtml", ".html", ".htm", ".opf", ".ncx")
+_MOST_PARTS, _BEGINNING = 1_000, 4_096
+# How a damaged archive shows.
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OSError,
+)
 _LONGEST = 2_000_000
 _BOUND_SHEET, _RECORD_HEAD = 0x85, 4
 
@@ -47,6 +60,25 @@ def hidden_sheets(source: Source) -> list[str]:
     ]
 
 
+def refuse_entities(source: Source) -> None:
+    """Refuse a document whose parts define entities, which are of use to bombs alone.
+
+    Raises:
+        CorruptFile: one does, in the place where such definitions stand.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(source.data)) as archive:
+            for info in archive.infolist()[:_MOST_PARTS]:
+                if info.filename.endswith(_XML_ENDINGS):
+                    with archive.open(info) as part:
+                        beginning = part.read(_BEGINNING)
+                    if b"<!ENTITY" in beginning.replace(b"\0", b""):
+                        raise CorruptFile("This document defines entities, which are not read.")
+    # What is wrong with it otherwise, whoever reads its text will say.
+    except _BROKEN:
+        return
+
+
 def _elements(data: bytes, part: str) -> Iterator[Element]:
     """The elements of one part; none where it is missing, broken or too long.
 
@@ -60,16 +92,7 @@ def _elements(data: bytes, part: str) -> Iterator[Element]:
             with archive.open(name) as member:
                 content = member.read(_LONGEST)
         yield from defusedxml.ElementTree.fromstring(content).iter()
-    except (
-        ParseError,
-        DefusedXmlException,
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-        OSError,
-    ):
+    except (ParseError, DefusedXmlException, *_BROKEN):
         return
 
 

@@ -1,0 +1,140 @@
+"""Emails, as they are sent and as Outlook keeps them."""
+
+from __future__ import annotations
+
+from email.message import EmailMessage
+
+import pytest
+
+from chuk.errors import CorruptFile
+from tests.media.files.compound import write_compound
+from tests.media.files.pictures import encoded, picture_of
+from tests.media.reading import KEPT, kept, markdown, reading
+
+
+def email(body: str = "Hello", page: str = "") -> EmailMessage:
+    """An email with every header that is shown."""
+    message = EmailMessage()
+    message["From"] = "Änne Example <ann@example.org>"
+    message["To"] = "bob@example.org"
+    message["Subject"] = "Grüße aus Köln"
+    message["Date"] = "Mon, 05 Jan 2026 10:00:00 +0000"
+    message.set_content(body)
+    if page:
+        message.add_alternative(page, subtype="html")
+    return message
+
+
+def test_headers_are_decoded_and_the_body_follows() -> None:
+    answer = reading(email("Hello\nthere\n").as_bytes(), "mail.eml")
+    assert answer["title"] == "Grüße aus Köln"
+    assert answer["parts"] == [
+        {
+            "text": "# Grüße aus Köln\n\n"
+            "- **From:** Änne Example \\<ann@example.org\\>\n"
+            "- **To:** bob@example.org\n"
+            "- **Date:** Mon, 05 Jan 2026 10:00:00 +0000\n\n"
+            "Hello\nthere"
+        }
+    ]
+
+
+def test_of_two_bodies_one_is_read() -> None:
+    text = markdown(email("The plain one", "<p>The <b>rich</b> one</p>").as_bytes(), "mail.eml")
+    assert "The plain one" in text
+    assert "rich" not in text
+
+
+def test_a_page_is_the_body_where_there_is_no_plain_one() -> None:
+    message = email()
+    message.set_content("<p>The <b>rich</b> one</p>", subtype="html")
+    assert "The **rich** one" in markdown(message.as_bytes(), "mail.eml")
+
+
+def test_attachments_are_listed_and_read() -> None:
+    message = email()
+    report = (KEPT / "report.docx").read_bytes()
+    message.add_attachment(report, "application", "octet-stream", filename="report.docx")
+    message.add_attachment("a,b\n1,2\n", subtype="csv", filename="tisch.csv")
+    message.add_attachment(b"MZ\0\0", "application", "octet-stream", filename="tool.exe")
+    message.add_attachment(
+        encoded(picture_of("Hi"), "PNG"), "image", "png", filename="../../scan.png"
+    )
+    answer = reading(message.as_bytes(), "mail.eml")
+    texts = [part.get("text") for part in answer["parts"]]
+    assert "- **Attachments:** report.docx, tisch.csv, tool.exe, scan.png" in texts[0]
+    assert texts[1] == "## Attachment: report.docx"
+    assert texts[2].startswith("# Quarterly report")
+    assert texts[3:7] == [
+        "## Attachment: tisch.csv",
+        "| a | b |\n| --- | --- |\n| 1 | 2 |",
+        "## Attachment: tool.exe",
+        "*Skipped: Its format is not read.*",
+    ]
+    assert list(answer["parts"][8]) == ["picture"]
+
+
+def test_a_forwarded_email_is_read_too() -> None:
+    message = email("Look at this")
+    inner = email("The inner words")
+    message.add_attachment(inner)
+    text = markdown(message.as_bytes(), "mail.eml")
+    assert "Attachment: Grüße aus Köln.eml" in text
+    assert "The inner words" in text
+
+
+def test_emails_in_one_another_without_end_come_to_an_end() -> None:
+    message = email("The innermost")
+    for number in range(30):
+        outer = email(f"Number {number}")
+        outer.add_attachment(message)
+        message = outer
+    text = markdown(message.as_bytes(), "mail.eml")
+    assert "Number 29" in text
+    assert "The innermost" not in text
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"From: a@example.org\r\nSubject: =?x-none?q?=E9?=\r\nTo: \xe9\xff <\r\n\r\nBody",
+        b"From: a@example.org\nContent-Type: text/plain; charset=nonsense\n\nBody",
+        b"From: a@example.org\nContent-Transfer-Encoding: base64\n\nQm9keQ==",
+        b"From: ,,,;;<<>>@@\nDate: never\nMessage-Id: <[\n\nBody",
+        b"From: a\nContent-Type: multipart/mixed; boundary=x\n\n--x\n\nBody\n",
+    ],
+)
+def test_a_broken_header_does_not_keep_the_body_from_being_read(raw: bytes) -> None:
+    assert "Body" in markdown(raw, "mail.eml")
+
+
+def test_what_has_no_header_is_no_email() -> None:
+    with pytest.raises(CorruptFile):
+        markdown("just some words\n", "mail.eml")
+
+
+def test_an_email_of_outlook_is_read_like_others() -> None:
+    assert kept("letter.msg") == (
+        "# Lunch on Friday — café\n\n"
+        '- **From:** "Ann Example" \\<ann@example.org\\>\n'
+        "- **To:** Bob Example \\<bob@example.org\\>\n"
+        "- **Date:** 2024-01-17 21:20 UTC\n"
+        "- **Attachments:** menu.txt\n\n"
+        "Dear Bob,\nshall we eat at noon?\nAnn\n\n"
+        "## Attachment: menu.txt\n\nAttached words, naïve ones."
+    )
+
+
+def test_a_broken_email_of_outlook_is_damaged() -> None:
+    with pytest.raises(CorruptFile):
+        markdown(write_compound({"__properties_version1.0": b"\1" * 40}), "letter.msg")
+
+
+def test_an_attached_letter_of_outlook_is_read_in_an_archive_too() -> None:
+    message = email()
+    message.add_attachment(
+        (KEPT / "letter.msg").read_bytes(), "application", "vnd.ms-outlook", filename="l.msg"
+    )
+    text = markdown(message.as_bytes(), "mail.eml")
+    assert "shall we eat at noon?" in text
+    assert text.startswith("# Grüße aus Köln\n")
