@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
 from random import Random
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
@@ -13,6 +15,10 @@ Point = tuple[float, float]
 Stops = Sequence[tuple[float, Colour]]
 """Places from 0 to 1 and the colour at each, in order."""
 
+View = tuple[float, float, float, float]
+"""Left, top, right and bottom of a part, in fractions of the whole."""
+
+_WHOLE: View = (0.0, 0.0, 1.0, 1.0)
 _FINER = 2
 _FULL = 255
 # How bright Pillow's radial gradient, inverted, still is in the middle of an edge.
@@ -41,9 +47,11 @@ def colour_at(stops: Stops, place: float) -> Colour:
 class Mask:
     """A shape in the making, at twice the canvas's resolution."""
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, short: int, view: View = _WHOLE) -> None:
         self._width, self._height = width * _FINER, height * _FINER
-        self._unit = min(self._width, self._height)
+        self._unit = short * _FINER
+        self._left, self._top, right, bottom = view
+        self._wide, self._high = right - self._left, bottom - self._top
         self._image = Image.new("L", (self._width, self._height))
         self._draw = ImageDraw.Draw(self._image)
 
@@ -102,7 +110,10 @@ class Mask:
         return image
 
     def _place(self, point: Point) -> Point:
-        return point[0] * self._width, point[1] * self._height
+        return (
+            (point[0] - self._left) / self._wide * self._width,
+            (point[1] - self._top) / self._high * self._height,
+        )
 
 
 class Canvas:
@@ -117,19 +128,50 @@ class Canvas:
         self.image = Image.new("RGB", (width, height))
         self.rng = rng
         self.width, self.height = width, height
+        self._short, self._view = min(width, height), _WHOLE
         self.shape = width / height
         self.across, self.along = min(width, height) / width, min(width, height) / height
 
     def mask(self) -> Mask:
         """An empty shape of this size."""
-        return Mask(self.width, self.height)
+        return Mask(self.width, self.height, self._short, self._view)
+
+    @contextmanager
+    def part(self, x: float, y: float, reach: float) -> Iterator[Canvas]:
+        """Only what is around a place: what is small is drawn there much faster.
+
+        Shapes and gradients have the same coordinates there; glow and haze do not.
+
+        Args:
+            reach: how far from the place, in shorter sides.
+        """
+        left = max(0, math.floor(x * self.width - reach * self._short))
+        top = max(0, math.floor(y * self.height - reach * self._short))
+        right = min(self.width, math.ceil(x * self.width + reach * self._short))
+        bottom = min(self.height, math.ceil(y * self.height + reach * self._short))
+        part = copy(self)
+        part.image = self.image.crop((left, top, right, bottom))
+        part.width, part.height = part.image.size
+        part._view = (
+            left / self.width,
+            top / self.height,
+            right / self.width,
+            bottom / self.height,
+        )
+        yield part
+        self.image.paste(part.image, (left, top))
+
+    def pixels(self, length: float) -> int:
+        """A length in shorter sides, in whole pixels."""
+        return round(length * self._short)
 
     def gradient(self, stops: Stops, top: float = 0.0, bottom: float = 1.0) -> Image.Image:
         """A picture of this size whose colours run downwards from `top` to `bottom`."""
         column = Image.new("RGB", (1, self.height))
         span = max(bottom - top, 1e-6)
         for row in range(self.height):
-            place = ((row + 0.5) / self.height - top) / span
+            y = self._view[1] + (row + 0.5) / self.height * (self._view[3] - self._view[1])
+            place = (y - top) / span
             column.putpixel((0, row), colour_at(stops, min(1.0, max(0.0, place))))
         return column.resize((self.width, self.height), Image.Resampling.NEAREST)
 
@@ -145,7 +187,7 @@ class Canvas:
 
     def glow(self, x: float, y: float, radius: float, colour: Colour, strength: float) -> None:
         """Light that falls off around a place; the radius is in shorter sides."""
-        size = max(2, round(2 * radius * min(self.width, self.height)))
+        size = max(2, round(2 * radius * self._short))
         light = ImageChops.invert(Image.radial_gradient("L")).resize((size, size))
         # Softer than linear, and nothing at all at the edge of the square.
         table = [(max(0, v - _RIM) / (_FULL - _RIM)) ** 1.7 for v in range(256)]
@@ -177,7 +219,7 @@ class Canvas:
             cells: how many swellings fit in the shorter side.
             stretch: how much longer than high they are.
         """
-        short = min(self.width, self.height)
+        short = self._short
         total: Image.Image | None = None
         share = 1.0
         for octave in range(octaves):
@@ -194,17 +236,21 @@ class Canvas:
 
     def soften(self, radius: float) -> None:
         """Blur all that is there; the radius is in shorter sides."""
-        blur = ImageFilter.GaussianBlur(radius * min(self.width, self.height))
+        blur = ImageFilter.GaussianBlur(radius * self._short)
         self.image = self.image.filter(blur)
 
-    def finish(self, grain: int = 3) -> None:
-        """A little darker towards the corners, and a grain that hides the steps of gradients."""
+    def finish(self, width: int, height: int, grain: int = 3) -> None:
+        """Bring it to its size: a little darker towards the corners, with a fine grain.
+
+        The grain hides the steps of gradients.
+        """
+        if self.image.size != (width, height):
+            self.image = self.image.resize((width, height), Image.Resampling.LANCZOS)
         light = ImageChops.invert(Image.radial_gradient("L")).resize(self.image.size)
         light = light.point([min(255, 176 + round(v * 0.62)) for v in range(256)])
         self.image = ImageChops.multiply(self.image, Image.merge("RGB", (light,) * 3))
-        noise = Image.frombytes(
-            "L", self.image.size, self.rng.randbytes(self.width * self.height)
-        ).filter(ImageFilter.GaussianBlur(0.6))
+        noise = Image.frombytes("L", self.image.size, self.rng.randbytes(width * height))
+        noise = noise.filter(ImageFilter.GaussianBlur(0.6))
         table = [128 + round((v - 128) * grain / 40) for v in range(256)]
         flat = Image.merge("RGB", (noise.point(table),) * 3)
         self.image = ImageChops.add(self.image, flat, 1.0, -128)

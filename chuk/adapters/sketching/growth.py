@@ -6,7 +6,7 @@ import math
 
 from PIL import ImageChops
 
-from chuk.adapters.sketching.canvas import Canvas, Colour, Mask, mix
+from chuk.adapters.sketching.canvas import Canvas, Colour, Mask, Point, mix
 from chuk.adapters.sketching.land import below, rolling
 from chuk.adapters.sketching.palettes import Palette
 from chuk.adapters.sketching.words import COLOURS, Theme
@@ -180,7 +180,7 @@ def paint_flower(canvas: Canvas, theme: Theme, palette: Palette) -> None:
 
 
 def _petals(
-    canvas: Canvas, centre: tuple[float, float], count: int, length: float, tone: Colour, ring: int
+    canvas: Canvas, centre: Point, count: int, length: float, tone: Colour, ring: int
 ) -> None:
     """A ring of petals; each casts a soft shadow on those before it."""
     rng = canvas.rng
@@ -188,40 +188,45 @@ def _petals(
     for i in range(count):
         angle = start + (i + 0.5 * ring) * math.tau / count + rng.uniform(-0.06, 0.06)
         long = length * rng.uniform(0.92, 1.05)
-        wide = long * 2.1 / count**0.72
         x = centre[0] + math.cos(angle) * long * 0.55 * canvas.across
         y = centre[1] + math.sin(angle) * long * 0.55 * canvas.along
-        shape = canvas.mask()
-        shape.oval(x, y, long * 0.5, wide * 0.5, turn=angle)
-        mask = shape.done()
-        shadow = ImageChops.offset(
-            shape.done(soft=0.008, opacity=0.35),
-            round(0.004 * canvas.width),
-            round(0.008 * canvas.height),
+        with canvas.part(x, y, long * 0.62 + 0.03) as around:
+            _petal(around, centre, (x, y), angle, long, long * 2.1 / count**0.72, tone)
+
+
+def _petal(
+    canvas: Canvas,
+    centre: Point,
+    at: Point,
+    angle: float,
+    long: float,
+    wide: float,
+    tone: Colour,
+) -> None:
+    shape = canvas.mask()
+    shape.oval(*at, long * 0.5, wide * 0.5, turn=angle)
+    mask = shape.done()
+    soft = shape.done(soft=0.008, opacity=0.35)
+    shadow = ImageChops.offset(soft, canvas.pixels(0.004), canvas.pixels(0.008))
+    canvas.image.paste(mix(tone, (30, 10, 30), 0.7), (0, 0), shadow)
+    shade = mix(tone, (40, 10, 40), 0.1 * canvas.rng.random())
+    upper, lower = mix(shade, (255, 255, 255), 0.16), mix(shade, (40, 10, 40), 0.16)
+    canvas.fill(mask, upper, lower, at[1] - long * 0.5, at[1] + long * 0.5)
+    vein = canvas.mask()
+    for part in (-0.5, 0.0, 0.5):
+        turns = [(r, angle + part * 0.18 * r) for r in (0.2, 0.5, 0.9)]
+        vein.line(
+            [
+                (
+                    centre[0] + math.cos(turn) * long * r * canvas.across,
+                    centre[1] + math.sin(turn) * long * r * canvas.along,
+                )
+                for r, turn in turns
+            ],
+            0.0022,
         )
-        canvas.image.paste(mix(tone, (30, 10, 30), 0.7), (0, 0), shadow)
-        shade = mix(tone, (40, 10, 40), 0.1 * rng.random())
-        canvas.fill(
-            mask,
-            mix(shade, (255, 255, 255), 0.16),
-            mix(shade, (40, 10, 40), 0.16),
-            y - long * 0.5,
-            y + long * 0.5,
-        )
-        vein = canvas.mask()
-        for part in (-0.5, 0.0, 0.5):
-            vein.line(
-                [
-                    (
-                        centre[0] + math.cos(angle + part * 0.18 * r) * long * r * canvas.across,
-                        centre[1] + math.sin(angle + part * 0.18 * r) * long * r * canvas.along,
-                    )
-                    for r in (0.2, 0.5, 0.9)
-                ],
-                0.0022,
-            )
-        lines = ImageChops.multiply(vein.done(opacity=0.22), mask)
-        canvas.image.paste(mix(tone, (60, 10, 50), 0.6), (0, 0), lines)
+    lines = ImageChops.multiply(vein.done(opacity=0.22), mask)
+    canvas.image.paste(mix(tone, (60, 10, 50), 0.6), (0, 0), lines)
 
 
 def _leaf(canvas: Canvas, at: tuple[float, float], side: int, green: Colour) -> None:
@@ -256,8 +261,9 @@ def paint_bokeh(canvas: Canvas, theme: Theme, palette: Palette) -> None:
     canvas.soften(0.03)
     tints = (palette.light, palette.haze, *theme.colours)
     for _ in range(26):
-        disc = canvas.mask()
-        size = rng.uniform(0.02, 0.085)
-        disc.disc(rng.random(), rng.random(), size)
-        light = disc.done(soft=0.004, opacity=rng.uniform(0.1, 0.32))
-        canvas.screen(rng.choice(tints), light)
+        x, y, size = rng.random(), rng.random(), rng.uniform(0.02, 0.085)
+        with canvas.part(x, y, size + 0.02) as around:
+            disc = around.mask()
+            disc.disc(x, y, size)
+            light = disc.done(soft=0.004, opacity=rng.uniform(0.1, 0.32))
+            around.screen(rng.choice(tints), light)

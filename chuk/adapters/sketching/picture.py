@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 
 from PIL import Image
@@ -34,6 +35,7 @@ from chuk.adapters.sketching.palettes import Palette, palette_of
 from chuk.adapters.sketching.sky import paint_birds, paint_sky, paint_weather
 from chuk.adapters.sketching.words import Theme, theme_of
 
+_MOST_PIXELS = 1_400_000
 _SCENIC = frozenset({"sea", "mountains", "forest", "city", "desert", "meadow"})
 
 
@@ -46,7 +48,9 @@ def draw(prompt: str, seed: int, width: int, height: int) -> Image.Image:
         () if theme.subject in ("flower", "portrait", "boat", "house", "tree") else theme.colours
     )
     palette = palette_of(theme.hour, tints, rng)
-    canvas = Canvas(width, height, rng)
+    # Large ones are drawn smaller, for the sake of time; only their grain is as fine as they are.
+    share = min(1.0, math.sqrt(_MOST_PIXELS / (width * height)))
+    canvas = Canvas(max(1, round(width * share)), max(1, round(height * share)), rng)
     if "space" in theme.places:
         paint_space(canvas, theme)
     elif "abstract" in theme.places:
@@ -57,7 +61,7 @@ def draw(prompt: str, seed: int, width: int, height: int) -> Image.Image:
         _scene(canvas, theme, palette)
     _subject(canvas, theme, palette)
     paint_weather(canvas, theme)
-    canvas.finish()
+    canvas.finish(width, height)
     return canvas.image
 
 
