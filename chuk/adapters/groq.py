@@ -97,7 +97,7 @@ class Groq:
             if error.status_code not in _PASSING:
                 raise
         except groq.APIConnectionError as error:
-            if isinstance(_cause(error), TimeoutError):
+            if not isinstance(_unreachable(error), TranscriptionFailed):
                 raise
         return await self._asked(file, recording, hints)
 
@@ -140,19 +140,18 @@ def _given(hints: Hints) -> dict[str, Any]:
     return given
 
 
-def _cause(error: BaseException) -> BaseException:
-    """What really happened: the layers between call a broken connection a timeout too."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
 def _unreachable(error: groq.APIConnectionError) -> ChukError:
-    cause = _cause(error)
-    if isinstance(cause, TimeoutError):
-        return ProviderTimeout()
-    if isinstance(cause, aiohttp.ClientConnectorError):
-        return ModelUnavailable()
+    """What became of a request without an answer.
+
+    The layers between call a broken connection a timeout too, so what really happened is asked.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, aiohttp.ClientConnectorError):
+            return ModelUnavailable()
+        if isinstance(cause, aiohttp.ServerTimeoutError):
+            return ProviderTimeout()
+        cause = cause.__cause__
     return TranscriptionFailed()
 
 

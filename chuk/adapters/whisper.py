@@ -64,7 +64,12 @@ class Whisper:
             raise ProviderTimeout("This recording took too long to transcribe.") from None
         except (ChildFailed, ChildRefused):
             raise TranscriptionFailed from None
-        segments = tuple(Segment(start, end, text) for start, end, text in answer["segments"])
+        # It hears in steps of half a minute and may take their end for the recording's.
+        most = round(recording.seconds, 2)
+        segments = tuple(
+            Segment(min(start, most), min(end, most), text)
+            for start, end, text in answer["segments"]
+        )
         return Transcript(
             " ".join(segment.text for segment in segments),
             MODEL,
