@@ -3,71 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import os
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-from aiohttp import FormData
 
 from chuk.media.cutting import MOST_UNITS, utf16_units
+from tests.api.file_client import KEPT, PATH, children, code_of, convert
 from tests.conftest import StartServer
 from tests.credits.people import receipts_of, rich
 from tests.harness import RunningServer, answer_text, eventually
 from tests.raw_http import raw_connection, request_bytes
 from tests.web.sending import FORM_DATA, part
 
-PATH = "/v1/ai/convert-file"
-KEPT = Path(__file__).parents[1] / "media" / "files" / "kept"
 # Takes most of a second.
 SLOW = b"<html>" + b"<p>Hello <b>you</b></p>" * 100_000
 
 pytestmark = pytest.mark.usefixtures("temporary_folder")
-
-
-async def convert(
-    server: RunningServer,
-    content: bytes,
-    name: str = "file",
-    *,
-    user: UUID | None = None,
-    **headers: str,
-) -> tuple[int, Any]:
-    """Status and bare body; the part says nothing of what it is, as the app's never does."""
-    form = FormData(quote_fields=False)
-    form.add_field(
-        "file", io.BytesIO(content), filename=name, content_type="application/octet-stream"
-    )
-    own = {**server.bearer(user or uuid4()), "Accept": "application/json; profile=bare"}
-    async with server.client.post(
-        f"{server.url}{PATH}", data=form, headers={**own, **headers}
-    ) as answer:
-        return answer.status, await answer.json()
-
-
-def code_of(body: Any) -> str:
-    """The code of an error, in the bare profile."""
-    assert body["detail"] == body["error"]["message"]
-    code: str = body["error"]["code"]
-    return code
-
-
-def children() -> list[int]:
-    """The processes that read files for this one."""
-    found = []
-    for process in Path("/proc").iterdir():
-        try:
-            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == os.getpid() and b"chuk.adapters.child" in (
-                process / "cmdline"
-            ).read_bytes().split(b"\0"):
-                found.append(int(process.name))
-        except (OSError, IndexError, ValueError):
-            # It is no process, or not any more.
-            continue
-    return found
 
 
 async def test_a_document_becomes_markdown(server: RunningServer) -> None:

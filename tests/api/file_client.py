@@ -1,0 +1,59 @@
+"""Files sent as the app sends them, and the processes that read them, watched from outside."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from aiohttp import FormData
+
+from tests.harness import RunningServer
+
+PATH = "/v1/ai/convert-file"
+KEPT = Path(__file__).parents[1] / "media" / "files" / "kept"
+
+
+async def convert(
+    server: RunningServer,
+    content: bytes,
+    name: str = "file",
+    *,
+    user: UUID | None = None,
+    **headers: str,
+) -> tuple[int, Any]:
+    """Status and bare body; the part says nothing of what it is, as the app's never does."""
+    form = FormData(quote_fields=False)
+    form.add_field(
+        "file", io.BytesIO(content), filename=name, content_type="application/octet-stream"
+    )
+    own = {**server.bearer(user or uuid4()), "Accept": "application/json; profile=bare"}
+    async with server.client.post(
+        f"{server.url}{PATH}", data=form, headers={**own, **headers}
+    ) as answer:
+        return answer.status, await answer.json()
+
+
+def code_of(body: Any) -> str:
+    """The code of an error, in the bare profile."""
+    assert body["detail"] == body["error"]["message"]
+    code: str = body["error"]["code"]
+    return code
+
+
+def children() -> list[int]:
+    """The processes that read files for this one."""
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid() and b"chuk.adapters.child" in (
+                process / "cmdline"
+            ).read_bytes().split(b"\0"):
+                found.append(int(process.name))
+        except (OSError, IndexError, ValueError):
+            # It is no process, or not any more.
+            continue
+    return found
