@@ -12,11 +12,8 @@ after an hour and to keep no record of the prompt (`X-Fal-Store-IO`).
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,12 +21,11 @@ from urllib.parse import urlsplit
 import aiohttp
 import orjson
 
+from chuk.adapters.fal_answers import Answer, inline_picture, refused, whole
 from chuk.adapters.refit import refitted
-from chuk.adapters.refusals import refusal, retry_after_seconds
 from chuk.errors import (
     ChukError,
     ContentFiltered,
-    ModelUnavailable,
     ProviderError,
     ProviderTimeout,
     ServiceUnavailable,
@@ -40,7 +36,7 @@ from chuk.media.ports import Commission, Painting
 
 _log = logger("fal")
 _MAX_ANSWER = 262_144
-_MAX_INLINE_ANSWER = 48_000_000
+_MAX_INLINE_ANSWER = 8_000_000
 _MAX_PICTURE = 32_000_000
 _REQUEST_TIMEOUT = 30.0
 _CANCEL_TIMEOUT = 5.0
@@ -49,9 +45,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _PAUSE_GROWTH = 0.25, 2.0, 1.3
 _ATTEMPTS = 4
 _MOST_REDIRECTS = 3
 _UPSTREAM_KEEPS = 3_600
-_MODERATED = "content_policy_violation"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_ERROR_TYPE = re.compile(r"[a-z_]{1,64}")
 _WAITING = frozenset({"IN_QUEUE", "IN_PROGRESS"})
 
 
@@ -62,22 +56,6 @@ class _Job:
     status_url: str
     response_url: str
     cancel_url: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def json(self) -> dict[str, Any]:
-        try:
-            document = orjson.loads(self.body)
-        except orjson.JSONDecodeError:
-            raise ProviderError from None
-        if not isinstance(document, dict):
-            raise ProviderError
-        return document
 
 
 class Fal:
@@ -113,7 +91,7 @@ class Fal:
         self._afterwards: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Wait until what was left behind is cancelled upstream, seconds at most."""
+        """Wait until what was left behind is cancelled upstream, half a minute at most."""
         if self._afterwards:
             await asyncio.wait(self._afterwards)
 
@@ -130,7 +108,7 @@ class Fal:
         kind = kind_of(data)
         if kind is None or len(data) > MAX_BYTES or (width, height) != _size(commission):
             data, kind = await refitted(data, width=commission.width, height=commission.height)
-        return Painting(data, kind, _whole(result.get("seed"), commission.seed))
+        return Painting(data, kind, whole(result.get("seed"), commission.seed))
 
     # Submitting: never twice, whatever happens to the answer.
 
@@ -165,7 +143,7 @@ class Fal:
         url = f"{self._base}/{self.model_id}"
         answer = await self._call("POST", url, data=orjson.dumps(body), headers=headers)
         if answer.status not in (200, 201, 202):
-            raise _refused("submit", answer, self.model_id)
+            raise refused("submit", answer, self.model_id)
         return self._job(answer.json())
 
     def _job(self, submitted: dict[str, Any]) -> _Job:
@@ -228,10 +206,10 @@ class Fal:
         if not isinstance(image, dict) or not isinstance(url, str):
             raise ProviderError
         if url.startswith("data:"):
-            data = _inline(url)
+            data = inline_picture(url)
         else:
             data = await self._download(url)
-        return data, _whole(image.get("width"), 0), _whole(image.get("height"), 0)
+        return data, whole(image.get("width"), 0), whole(image.get("height"), 0)
 
     async def _download(self, url: str) -> bytes:
         """Fetch a picture from fal's public store, without our key."""
@@ -248,7 +226,7 @@ class Fal:
         *,
         limit: int = _MAX_ANSWER,
         headers: Mapping[str, str] | None = None,
-    ) -> _Answer:
+    ) -> Answer:
         """GET, again where fal stumbles."""
         pause = _FIRST_PAUSE
         for attempt in range(1, _ATTEMPTS + 1):
@@ -264,7 +242,7 @@ class Fal:
                 # What a model failed with is its result: it is the same the next time.
                 stumbles = answer.status == 429 or (answer.status >= 500 and step != "result")
                 if is_last or not stumbles:
-                    raise _refused(step, answer, self.model_id)
+                    raise refused(step, answer, self.model_id)
             await self._sleep(pause)
             pause *= 2
         raise ProviderError
@@ -305,7 +283,7 @@ class Fal:
         data: bytes | None = None,
         limit: int = _MAX_ANSWER,
         headers: Mapping[str, str] | None = None,
-    ) -> _Answer:
+    ) -> Answer:
         """One request, as it is. With `headers` empty it carries no key.
 
         Raises:
@@ -331,7 +309,7 @@ class Fal:
                     if len(body) > limit:
                         response.close()
                         raise ProviderError
-                return _Answer(response.status, response.headers, bytes(body))
+                return Answer(response.status, response.headers, bytes(body))
         except TimeoutError:
             raise ProviderTimeout from None
         except aiohttp.ClientConnectorError:
@@ -340,48 +318,5 @@ class Fal:
             raise ProviderError from None
 
 
-def _refused(step: str, answer: _Answer, model: str) -> ChukError:
-    """What a refusal means for a client; its words, which quote the prompt, go nowhere."""
-    kind = answer.headers.get("X-Fal-Error-Type", "")
-    _log.warning(
-        "refused",
-        step=step,
-        status=answer.status,
-        type=kind if _ERROR_TYPE.fullmatch(kind) else None,
-    )
-    if answer.status in (400, 422) and _is_moderation(answer.body):
-        return ContentFiltered()
-    if step == "download":
-        return ProviderError()
-    wait = retry_after_seconds(answer.headers.get("Retry-After"))
-    error = refusal(answer.status, {}, model, retry_after=wait)
-    return ModelUnavailable(retry_after=wait) if kind == "runner_scheduling_failure" else error
-
-
-def _is_moderation(body: bytes) -> bool:
-    """Whether any of the errors in `detail`, or at the top, is moderation's."""
-    document: object = None
-    with suppress(orjson.JSONDecodeError):
-        document = orjson.loads(body)
-    detail = document.get("detail") if isinstance(document, dict) else document
-    errors = detail if isinstance(detail, list) else []
-    return any(isinstance(each, dict) and each.get("type") == _MODERATED for each in errors)
-
-
-def _inline(url: str) -> bytes:
-    """The bytes of a `data:` URL."""
-    head, _, encoded = url.partition(",")
-    if not head.endswith(";base64"):
-        raise ProviderError
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except binascii.Error:
-        raise ProviderError from None
-
-
 def _size(commission: Commission) -> tuple[int, int]:
     return commission.width, commission.height
-
-
-def _whole(value: object, otherwise: int) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise

@@ -6,8 +6,7 @@ import math
 
 from PIL import Image, ImageChops
 
-from chuk.adapters.sketching.canvas import Canvas, Colour, mix
-from chuk.adapters.sketching.figures import paint_rocket_trail
+from chuk.adapters.sketching.canvas import Canvas, Colour, Point, mix
 from chuk.adapters.sketching.words import COLOURS, Theme
 
 _NEBULAE: tuple[tuple[Colour, Colour], ...] = (
@@ -50,7 +49,7 @@ def paint_space(canvas: Canvas, theme: Theme) -> None:
     _planet(
         canvas, rng.uniform(0.28, 0.72), rng.uniform(0.36, 0.62), rng.uniform(0.15, 0.24), other
     )
-    paint_rocket_trail(
+    _shooting_star(
         canvas,
         (rng.uniform(0.4, 0.9), rng.uniform(0.08, 0.3)),
         rng.uniform(2.5, 2.9),
@@ -102,6 +101,19 @@ def _planet(canvas: Canvas, x: float, y: float, radius: float, tint: Colour) -> 
         )
         before = ImageChops.multiply(around, front.done())
         canvas.image.paste(mix(tone, (255, 244, 226), 0.4), (0, 0), before)
+
+
+def _shooting_star(canvas: Canvas, start: Point, angle: float, colour: Colour) -> None:
+    """A shooting star: bright at its head, fading behind it."""
+    trail = canvas.mask()
+    for i in range(40):
+        t = i / 40
+        place = (
+            start[0] - math.cos(angle) * 0.3 * t * canvas.across,
+            start[1] - math.sin(angle) * 0.3 * t * canvas.along,
+        )
+        trail.disc(*place, 0.0035 * (1 - t) + 0.0006, 1 - t)
+    canvas.screen(colour, trail.done())
 
 
 def paint_abstract(canvas: Canvas, theme: Theme) -> None:

@@ -10,13 +10,7 @@ from PIL import Image
 from chuk.adapters.sketching.beyond import paint_abstract, paint_space
 from chuk.adapters.sketching.canvas import Canvas
 from chuk.adapters.sketching.city import paint_city
-from chuk.adapters.sketching.figures import (
-    paint_boat,
-    paint_cat,
-    paint_house,
-    paint_lighthouse,
-    paint_portrait,
-)
+from chuk.adapters.sketching.figures import paint_portrait
 from chuk.adapters.sketching.growth import (
     paint_bokeh,
     paint_flower,
@@ -31,6 +25,7 @@ from chuk.adapters.sketching.land import (
     paint_shore,
     paint_water,
 )
+from chuk.adapters.sketching.landmarks import paint_boat, paint_cat, paint_house, paint_lighthouse
 from chuk.adapters.sketching.palettes import Palette, palette_of
 from chuk.adapters.sketching.sky import paint_birds, paint_sky, paint_weather
 from chuk.adapters.sketching.words import Theme, theme_of
