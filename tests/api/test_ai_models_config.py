@@ -98,6 +98,7 @@ async def test_the_configuration_is_what_the_server_does(start_server: StartServ
         "usd_to_eur": 0.9,
         "margin": 0.25,
         "file_eur": 0.0,
+        "transcription_per_second_eur": 0.0,
         "speech_per_character_eur": 0.0,
         "image_per_2_20_pixels_eur": 0.0,
         "plan": "pro",

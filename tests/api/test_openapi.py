@@ -18,10 +18,14 @@ from tests.conftest import StartServer
 from tests.fakes.openrouter import FakeOpenRouter, Reply
 from tests.fakes.supabase_auth import FakeSupabaseAuth
 from tests.harness import MODEL, RunningServer
+from tests.media.recordings import silence
 from tests.web.sending import FORM_DATA, part
 
 _CHAT = {"model_id": MODEL, "message": "Hello"}
 _FILE = part(b'Content-Disposition: form-data; name="file"; filename="a"', b"Hi") + b"--b--\r\n"
+_VOICE_PART = b'Content-Disposition: form-data; name="audio_file"; filename="a"'
+_VOICE = part(_VOICE_PART, silence(1)) + b"--b--\r\n"
+_NO_VOICE = part(_VOICE_PART, b"\x7fELF") + b"--b--\r\n"
 _FORM = {"Content-Type": FORM_DATA}
 _IMAGE = {"prompt": "a hill", "custom_width": 64, "custom_height": 64}
 
@@ -88,6 +92,10 @@ CALLS = [
     Call("POST", "/v1/ai/inworld-tts", 400, json={}),
     Call("POST", "/v1/ai/inworld-tts", 401, json={"text": "Yes."}, signed_in=False),
     Call("POST", "/v1/ai/inworld-tts", 415, data="x", headers={"Content-Type": "text/plain"}),
+    Call("POST", "/v1/ai/transcribe-audio", 200, data=_VOICE, headers=_FORM),
+    Call("POST", "/v1/ai/transcribe-audio", 400, json={}),
+    Call("POST", "/v1/ai/transcribe-audio", 401, data=_VOICE, headers=_FORM, signed_in=False),
+    Call("POST", "/v1/ai/transcribe-audio", 415, data=_NO_VOICE, headers=_FORM),
     Call("GET", "/v1/user/status", 200),
     Call("GET", "/v1/user/status", 401, signed_in=False),
     Call("GET", "/v1/user/usage", 200),

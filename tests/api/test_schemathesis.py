@@ -39,6 +39,7 @@ _OPERATIONS = [
     ("POST", "/v1/ai/generate-image"),
     ("GET", "/v1/ai/images/{name}"),
     ("POST", "/v1/ai/inworld-tts"),
+    ("POST", "/v1/ai/transcribe-audio"),
     ("GET", "/v1/user/status"),
     ("GET", "/v1/user/usage"),
     ("GET", "/v1/user/spending-cap"),
