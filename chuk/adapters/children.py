@@ -248,6 +248,8 @@ async def _spawn(folder: Path, *, frames: bool) -> asyncio.subprocess.Process:
             "PATH": os.defpath,
             "HOME": str(folder),
             "TMPDIR": str(folder),
+            # Models are in wheels; nothing is to look for others.
+            "HF_HUB_OFFLINE": "1",
             # Each heap of a thread takes 64 MB of the address space that is capped.
             "MALLOC_ARENA_MAX": "2",
         },
