@@ -5,8 +5,11 @@ from __future__ import annotations
 from email.message import EmailMessage
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chuk.errors import CorruptFile
+from chuk.media.reading.compressed_rtf import unpacked
 from tests.media.files.compound import write_compound
 from tests.media.files.pictures import encoded, picture_of
 from tests.media.reading import KEPT, kept, markdown, reading
@@ -123,6 +126,22 @@ def test_an_email_of_outlook_is_read_like_others() -> None:
         "Dear Bob,\nshall we eat at noon?\nAnn\n\n"
         "## Attachment: menu.txt\n\nAttached words, naïve ones."
     )
+
+
+def test_rich_text_of_outlook_is_unpacked() -> None:
+    # The example of its specification, and the same text not packed.
+    packed = bytes.fromhex(
+        "2d0000002b0000004c5a4675f1c5c7a703000a007263706731323542320af3206865"
+        "6c0900206277 05b06c647d0a800fa0"
+    )
+    text = b"{\\rtf1\\ansi\\ansicpg1252\\pard hello world}\r\n"
+    assert unpacked(packed) == text
+    assert unpacked(bytes(8) + b"MELA" + bytes(4) + text) == text
+
+
+@given(st.binary(max_size=300))
+def test_unpacking_whatever_comes_ends(noise: bytes) -> None:
+    unpacked(bytes(8) + b"LZFu" + bytes(4) + noise)
 
 
 def test_a_broken_email_of_outlook_is_damaged() -> None:

@@ -11,6 +11,7 @@ _FEWEST_IN_COLUMN = 3
 _FILLED = 0.55
 _NARROWEST = 0.28
 _PARAGRAPH_GAP = 0.9
+_MOST_CUTS = 8
 
 
 class Box(NamedTuple):
@@ -85,13 +86,13 @@ def _halves(boxes: list[Box]) -> tuple[list[Box], list[Box]] | None:
     return (ordered[:at], ordered[at:]) if at else None
 
 
-def _has_columns(halves: tuple[list[Box], list[Box]]) -> bool:
-    """Whether cutting there uncovers columns somewhere."""
+def _has_columns(halves: tuple[list[Box], list[Box]], cuts: int = _MOST_CUTS) -> bool:
+    """Whether cutting there, and there again, uncovers columns somewhere."""
     for half in halves:
         if _gutter(half) is not None:
             return True
-        smaller = _halves(half)
-        if smaller is not None and _has_columns(smaller):
+        smaller = _halves(half) if cuts else None
+        if smaller is not None and _has_columns(smaller, cuts - 1):
             return True
     return False
 

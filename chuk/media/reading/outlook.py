@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import anydoc
 from oxmsg import Message
 from oxmsg.attachment import Attachment
 
 from chuk.errors import CorruptFile
+from chuk.media.reading.compressed_rtf import unpacked
 from chuk.media.reading.desk import Desk
 from chuk.media.reading.html import markdown_of
 from chuk.media.reading.letter import Attached, written
 from chuk.media.reading.markdown import plain
 from chuk.media.reading.source import Reading, Source
 
+_RICH_TEXT = 0x1009
 _SHORT_NAME = 0x3704
 _DISPLAY_NAME = 0x3001
 
@@ -22,9 +25,7 @@ def read(source: Source, desk: Desk) -> Reading:
         message = Message.load(source.data)
         headers = _headers(message)
         subject = plain(message.subject)
-        body = (message.body or "").replace("\r\n", "\n")
-        if not body.strip() and message.html_body:
-            body = markdown_of(message.html_body)
+        body = _body(message)
         attached = [_attached(one) for one in message.attachments]
     except CorruptFile:
         raise
@@ -34,6 +35,17 @@ def read(source: Source, desk: Desk) -> Reading:
     if not (subject or body.strip() or attached):
         raise CorruptFile("This email is empty.")
     return written(subject, headers, body, attached, source=source, desk=desk)
+
+
+def _body(message: Message) -> str:
+    """The plain text; the page where there is none, or else the rich text."""
+    text = (message.body or "").replace("\r\n", "\n")
+    if text.strip():
+        return text
+    if page := message.html_body:
+        return markdown_of(page)
+    packed = message.properties.binary_prop_value(_RICH_TEXT)
+    return anydoc.to_markdown_bytes(unpacked(packed), "rtf") if packed else ""
 
 
 def _headers(message: Message) -> list[tuple[str, str]]:
