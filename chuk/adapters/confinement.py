@@ -52,8 +52,10 @@ def confine(*, parent: int, memory: int, cpu: float | None) -> None:
         limit(resource.RLIMIT_CPU, max(1, round(cpu)))
     # The server, and the streams that it relays, come first.
     os.nice(_NICENESS)
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
+    # Linux shares a core between sessions first, and this process has one of its own.
+    for file, value in (("autogroup", _NICENESS), ("oom_score_adj", 1000)):
+        with suppress(OSError):
+            Path("/proc/self", file).write_text(str(value))
     cut_off_network()
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark import chart, machine, report, stages
+from benchmark import chart, machine, media, report, stages
 from benchmark.contenders import RELAYS
 from benchmark.figures import Figure
 from benchmark.memory import Refused
@@ -22,13 +22,19 @@ from benchmark.processes import StartFailed, alone, precedence
 from benchmark.rig import Rig
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
-_STAGES = {"memory": stages.held_memory, "burst": stages.bursts, "paced": stages.paced}
+_STAGES = {
+    "memory": stages.held_memory,
+    "burst": stages.bursts,
+    "paced": stages.paced,
+    "media": media.media,
+}
 
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
-        description="Measure the server beside a bare byte relay and a FastAPI relay.",
+        description="Measure the server beside a bare byte relay, a FastAPI relay, and the "
+        "libraries that read files.",
     )
     parser.add_argument("--quick", action="store_true", help="one short round of everything")
     parser.add_argument("--check", action="store_true", help="exit with 1 when an aim is missed")

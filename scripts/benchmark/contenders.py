@@ -18,6 +18,7 @@ CHUK = "chuk"
 BARE = "bare"
 FASTAPI = "fastapi"
 DIRECT = "direct"
+LIBRARY = "library"
 RELAYS = (CHUK, BARE, FASTAPI)
 
 _NO_LIMIT = "1000000000"
@@ -134,6 +135,9 @@ def _start_chuk(upstream_port: int, cores: Sequence[int], folder: Path) -> Targe
         "CHUK_DATA_DIR": str(folder / "chuk-data"),
         "CHUK_SHUTDOWN_GRACE": "1",
         "CHUK_LIMIT_CHAT": _NO_LIMIT,
+        "CHUK_LIMIT_FILE": _NO_LIMIT,
+        # Else every answer after the first few would be a refusal.
+        "CHUK_PLAN_FREE_MESSAGES": "1000000",
         "CHUK_LIMIT_OTHER": _NO_LIMIT,
         "CHUK_LIMIT_ADDRESS": _NO_LIMIT,
         "OPENROUTER_API_KEY": "x",

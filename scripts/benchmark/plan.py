@@ -18,6 +18,9 @@ class Plan:
     many: Load = field(default=Load(streams=2000, tokens=90, tokens_per_second=10, ramp=5))
     # What FastAPI gets instead of both: at either of them it falls behind without end.
     gentle: Load = field(default=Load(streams=500, tokens=60, tokens_per_second=10, ramp=4))
+    media_rounds: int = 7
+    # Long enough for many conversions to come and go.
+    beside_files: Load = field(default=Load(streams=200, tokens=150, tokens_per_second=20, ramp=1))
     open_streams: int = 600
     idle_websockets: int = 2000
 
@@ -34,6 +37,7 @@ QUICK = Plan(
     rounds=1,
     burst_seconds=2,
     paced_rounds=1,
+    media_rounds=3,
     fast=replace(Plan().fast, tokens=128),
     open_streams=300,
     idle_websockets=1000,

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from benchmark.figures import Figure
 
-_COLUMNS = ("chuk", "bare", "fastapi", "direct")
+_COLUMNS = ("chuk", "bare", "fastapi", "direct", "library")
 _NOTE = """\
 bare: a byte relay on uvloop, the limit. fastapi: FastAPI + httpx + sse-starlette on uvicorn.
 direct: no relay; its quickest tokens (p5) are what the added delays are counted from. In the
 paced rows FastAPI has {gentle} only: above that it falls behind for good. Where other programs
-took more than a few percent of the relay's core, delays say more about them than about it."""
+took more than a few percent of the relay's core, delays say more about them than about it.
+library: what reads the format, called alone in a fresh process on the same core."""
 
 
 def as_table(figures: Sequence[Figure], gentle: str) -> str:
