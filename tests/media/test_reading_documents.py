@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -31,15 +33,6 @@ Sales were **very good** in the north.
 | North \\| East | 1200 |
 
 中文文本在这里。"""
-
-
-def packed(**parts: str) -> bytes:
-    """A zip of text parts; `__` stands for a slash and a final `_` for a dot."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in parts.items():
-            archive.writestr(name, text)
-    return file.getvalue()
 
 
 def in_order(text: str, *pieces: str) -> bool:
@@ -147,13 +140,54 @@ def test_a_document_behind_a_password_is_refused_for_it(name: str) -> None:
     assert "password" in refused.value.message
 
 
+def locked_odt() -> bytes:
+    """The report with its text said to be encrypted."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(KEPT / "report.odt") as old, zipfile.ZipFile(file, "w") as new:
+        for info in old.infolist():
+            part = old.read(info)
+            if info.filename == "META-INF/manifest.xml":
+                part = part.replace(
+                    b'"content.xml" manifest:media-type="text/xml"/>',
+                    b'"content.xml" manifest:media-type="text/xml"><manifest:encryption-data/>'
+                    b"</manifest:file-entry>",
+                )
+            new.writestr(info, bytes(999) if info.filename == "content.xml" else part)
+    return file.getvalue()
+
+
+def locked_doc() -> bytes:
+    """The report with the bit set that says that it is encrypted."""
+    document = bytearray((KEPT / "report.doc").read_bytes())
+    document[document.find(b"\xec\xa5") + 11] |= 1
+    return bytes(document)
+
+
+def locked_xls() -> bytes:
+    """The workbook with its second record made the one that says how it is encrypted."""
+    workbook = bytearray((KEPT / "book.xls").read_bytes())
+    workbook[workbook.find(bytes.fromhex("090810000006")) + 20] = 0x2F
+    workbook[workbook.find(bytes.fromhex("090810000006")) + 21] = 0
+    return bytes(workbook)
+
+
+@pytest.mark.parametrize(
+    ("name", "make"), [("a.odt", locked_odt), ("a.doc", locked_doc), ("a.xls", locked_xls)]
+)
+def test_documents_that_are_not_in_a_safe_of_their_own_are_refused_for_it_too(
+    name: str, make: Callable[[], bytes]
+) -> None:
+    with pytest.raises(CorruptFile) as refused:
+        markdown(make(), name)
+    assert "password" in refused.value.message
+
+
 @pytest.mark.parametrize("path", sorted(KEPT.iterdir()), ids=lambda path: path.name)
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_document_cut_short_is_damaged_or_read_as_far_as_it_goes(
-    path: object, share: float
+    path: Path, share: float
 ) -> None:
-    name = str(path).rpartition("/")[2]
-    whole = (KEPT / name).read_bytes()
+    name, whole = path.name, path.read_bytes()
     try:
         answer = reading(whole[: int(len(whole) * share)], name)
     except CorruptFile:

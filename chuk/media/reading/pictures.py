@@ -75,12 +75,7 @@ def _frames(image: Image.Image, known: Format, reading: Reading) -> Iterator[Ima
 def _upright(image: Image.Image) -> Image.Image:
     """As somebody would see it: turned as the camera says, on white paper, grey or RGB."""
     image.load()
-    frame = _opaque(image)
-    turned = ImageOps.exif_transpose(_with_orientation(frame, image))
-    width, height = turned.size
-    if min(width, height) > _LONGEST_SIDE or width > _LONGEST_SIDE:
-        turned.thumbnail((_LONGEST_SIDE, max(_LONGEST_SIDE, height * _LONGEST_SIDE // width)))
-    return turned
+    return ImageOps.exif_transpose(_with_orientation(_opaque(image), image))
 
 
 def _with_orientation(frame: Image.Image, image: Image.Image) -> Image.Image:
@@ -94,11 +89,20 @@ def _opaque(image: Image.Image) -> Image.Image:
         span = (highest - lowest) or 1
         return image.convert("F").point(lambda value: (value - lowest) * (255 / span)).convert("L")
     if image.has_transparency_data:
-        # Premultiplied and palette forms become plain ones first.
-        layer = image.convert("RGBA")
+        layer = _shrunk(image, "RGBA")
         paper = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(paper, layer).convert("RGB")
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+    return _shrunk(image, "L" if image.mode in ("1", "L") else "RGB")
+
+
+def _shrunk(image: Image.Image, mode: str) -> Image.Image:
+    """In this mode, and no wider than letters need; with few copies, for memory is short."""
+    if image.mode != mode:
+        image = image.convert(mode)
+    width, height = image.size
+    if width > _LONGEST_SIDE:
+        image.thumbnail((_LONGEST_SIDE, max(_LONGEST_SIDE, height * _LONGEST_SIDE // width)))
+    return image
 
 
 def _pieces(image: Image.Image) -> Iterator[Image.Image]:
