@@ -9,7 +9,8 @@ those, after a change here only.
 report.docx is written here and report.doc, .odt and .rtf are LibreOffice's conversions of it; so
 are deck.ppt and .odp of deck.pptx, and book.xls and .ods of book.xlsx. locked.docx is report.docx
 encrypted with a password. letter.msg is written stream by stream with `compound.py`, and book.epub
-part by part. columns.pdf and long.pdf are reportlab's; locked.pdf has a password.
+part by part. columns.pdf and long.pdf are reportlab's; locked.pdf has a password. LibreOffice's
+preview is taken out of deck.ppt, which it made twenty times as large.
 """
 
 from __future__ import annotations
@@ -118,6 +119,7 @@ def older(source: str, *formats: str) -> None:
 def without_preview(name: str) -> None:
     """Take out the stream in which LibreOffice puts half a megabyte of a picture of slide one."""
     import olefile
+
     from tests.media.files.compound import write_compound
 
     with olefile.OleFileIO(KEPT / name) as old:
