@@ -99,8 +99,10 @@ class ChildFileReader:
         if left <= 0:
             return None
         try:
-            answer = await self._letters.ask({"path": str(picture)}, timeout=left)
-        except ChildTimeout:
+            # The worker's own patience begins with its turn; this one counts the wait for it too.
+            async with asyncio.timeout_at(until):
+                answer = await self._letters.ask({"path": str(picture)}, timeout=left)
+        except (TimeoutError, ChildTimeout):
             return None
         except ChildRefused as refused:
             raise _error_of(refused) from None

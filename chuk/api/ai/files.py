@@ -11,7 +11,9 @@ from chuk.api.keys import CONVERSIONS
 from chuk.errors import (
     ConversionFailed,
     CorruptFile,
+    FeatureDisabled,
     InsufficientCredits,
+    ModelUnavailable,
     ProviderError,
     ProviderTimeout,
     QuotaExceeded,
@@ -108,6 +110,8 @@ def file_routes(settings: Settings) -> list[Route]:
                 TranscriptionFailed,
                 ProviderError,
                 ServiceUnavailable,
+                ModelUnavailable,
+                FeatureDisabled,
                 ProviderTimeout,
             ),
         )
