@@ -7,7 +7,7 @@ MOST_UNITS = 160_000
 
 
 def utf16_units(text: str) -> int:
-    """How long a text is for JavaScript and Dart: what is outside Unicode's first plane counts 2."""
+    """How long a text is for JavaScript and Dart: what is outside the first plane counts 2."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
