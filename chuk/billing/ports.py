@@ -54,7 +54,12 @@ class BillingStore(Protocol):
         ...
 
     async def link_customer(self, user_id: UUID, customer_id: str) -> str:
-        """Tie a customer to a user. The first one wins: returns the one that is tied."""
+        """Tie a customer to a user. The first one wins: returns the one that is tied.
+
+        Raises:
+            Forbidden: the account is locked for deletion.
+            ValueError: the customer is tied to another user.
+        """
         ...
 
     async def unlink_customer(self, customer_id: str) -> None:
@@ -66,7 +71,10 @@ class BillingStore(Protocol):
         ...
 
     async def save_subscription(self, user_id: UUID, subscription: Subscription) -> None:
-        """Replace what is known by Stripe's present state, as a whole."""
+        """Replace what is known by Stripe's present state, as a whole.
+
+        Of an account under deletion nothing is kept any more.
+        """
         ...
 
     async def customers(self, after: str | None, limit: int) -> Sequence[tuple[str, UUID]]:

@@ -243,6 +243,8 @@ def _connect(file: Path) -> sqlite3.Connection:
         f"busy_timeout = {_BUSY_TIMEOUT}",
         "synchronous = FULL",
         "foreign_keys = ON",
+        # So that a REPLACE cannot remove an entry of the ledger behind its trigger.
+        "recursive_triggers = ON",
         "temp_store = MEMORY",
         "journal_size_limit = 67108864",
     ):
