@@ -16,13 +16,19 @@ from benchmark import chart, machine, report, stages
 from benchmark.contenders import RELAYS
 from benchmark.figures import Figure
 from benchmark.memory import Refused
+from benchmark.money import money
 from benchmark.paced_load import BadAnswer
 from benchmark.plan import QUICK, Plan
 from benchmark.processes import StartFailed, alone, precedence
 from benchmark.rig import Rig
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
-_STAGES = {"memory": stages.held_memory, "burst": stages.bursts, "paced": stages.paced}
+_STAGES = {
+    "memory": stages.held_memory,
+    "burst": stages.bursts,
+    "paced": stages.paced,
+    "money": money,
+}
 
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
@@ -89,7 +95,7 @@ def _measured(
 def _keep(out: Path, figures: Sequence[Figure], plan: Plan) -> None:
     facts = machine.describe(_CHECKOUT)
     gentle = f"{plan.gentle.streams} × {plan.gentle.tokens_per_second}/s"
-    print(f"\n{report.as_table(figures, gentle)}\n")
+    print(f"\n{report.as_text(figures, gentle)}\n")
     print(", ".join(f"{name} {value}" for name, value in facts.items()))
     out.mkdir(parents=True, exist_ok=True)
     stamp = time.strftime("%Y-%m-%dT%H%M%S")

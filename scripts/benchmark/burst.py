@@ -1,4 +1,4 @@
-"""Bursts: as many whole answers as a relay can pass on, asked for by wrk."""
+"""Bursts: as many whole answers, or small calls, as a relay can do, asked for by wrk."""
 
 from __future__ import annotations
 
@@ -37,20 +37,24 @@ class Burst:
         return self.cpu_ms_per_stream * 1000 / answers.TOKENS
 
 
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """One round of a small call: how many a second, and the server's processor time for each."""
+
+    per_second: float
+    cpu_us: float
+
+
 def measure(target: Target, *, seconds: float, cores: Sequence[int]) -> Burst:
     """Ask for answers on 32 connections for this long.
 
     Raises:
         BadAnswer: one of them failed or was too short to be whole.
     """
-    assert target.process is not None
     sample = whole_answer(target, _MESSAGE)
     if sample.count(b'"content":') < answers.TOKENS:
         raise BadAnswer(f"{target.name}: an answer of {len(sample)} bytes is not whole")
-    _run_wrk(target, 0.5, cores)
-    before = target.process.cpu_seconds()
-    result = _run_wrk(target, seconds, cores)
-    cpu = target.process.cpu_seconds() - before
+    result, cpu = _measured(target, target.path, seconds, cores, body(_MESSAGE).decode())
     requests = result["requests"]
     # The texts differ in length by a few percent.
     if result["errors"] or requests == 0 or result["bytes"] / requests < 0.9 * len(sample):
@@ -61,13 +65,41 @@ def measure(target: Target, *, seconds: float, cores: Sequence[int]) -> Burst:
     )
 
 
-def _run_wrk(target: Target, seconds: float, cores: Sequence[int]) -> dict[str, int]:
-    environment = {**os.environ, "BENCH_BODY": body(_MESSAGE).decode()}
+def measure_calls(target: Target, path: str, *, seconds: float, cores: Sequence[int]) -> Calls:
+    """Call GET on 32 connections for this long.
+
+    Raises:
+        BadAnswer: one of them failed.
+    """
+    result, cpu = _measured(target, path, seconds, cores)
+    requests = result["requests"]
+    if result["errors"] or requests == 0:
+        raise BadAnswer(f"{target.name}{path}: {result}")
+    return Calls(per_second=requests / (result["microseconds"] / 1e6), cpu_us=cpu * 1e6 / requests)
+
+
+def _measured(
+    target: Target, path: str, seconds: float, cores: Sequence[int], content: str | None = None
+) -> tuple[dict[str, int], float]:
+    """What wrk counted after a moment of warming up, and the target's processor time meanwhile."""
+    assert target.process is not None
+    _run_wrk(target, path, 0.5, cores, content)
+    before = target.process.cpu_seconds()
+    result = _run_wrk(target, path, seconds, cores, content)
+    return result, target.process.cpu_seconds() - before
+
+
+def _run_wrk(
+    target: Target, path: str, seconds: float, cores: Sequence[int], content: str | None
+) -> dict[str, int]:
+    environment = dict(os.environ)
+    if content is not None:
+        environment["BENCH_BODY"] = content
     environment |= {f"BENCH_{name.upper()}": value for name, value in target.headers}
     # wrk knows whole seconds only.
     duration = f"{max(1, round(seconds))}s"
     arguments = ["-t1", f"-c{CONNECTIONS}", f"-d{duration}", "--timeout", "30s", "-s", str(_SCRIPT)]
-    url = f"http://127.0.0.1:{target.port}{target.path}"
+    url = f"http://127.0.0.1:{target.port}{path}"
     run = subprocess.run(
         pinned(["wrk", *arguments, url], cores),
         env=environment,

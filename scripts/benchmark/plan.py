@@ -9,7 +9,7 @@ from benchmark.paced_load import Load
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The size of each measurement; a whole run takes under four minutes."""
+    """The size of each measurement; a whole run takes about five minutes."""
 
     rounds: int = 3
     burst_seconds: float = 3
@@ -20,6 +20,8 @@ class Plan:
     gentle: Load = field(default=Load(streams=500, tokens=60, tokens_per_second=10, ramp=4))
     open_streams: int = 600
     idle_websockets: int = 2000
+    money_rounds: int = 3
+    books_seconds: float = 2
 
     @property
     def descriptors(self) -> int:
@@ -37,4 +39,5 @@ QUICK = Plan(
     fast=replace(Plan().fast, tokens=128),
     open_streams=300,
     idle_websockets=1000,
+    money_rounds=1,
 )
