@@ -60,15 +60,16 @@ def money(plan: Plan, rig: Rig) -> list[Figure]:
     with _servers(rig, folder) as (billed, unbilled), _stores(rig, folder) as stores:
         for number in range(plan.money_rounds):
             rig.say(f"money, round {number + 1} of {plan.money_rounds}: turns")
-            for target in (billed, unbilled):
+            # There and back, so that a machine that slows down or speeds up favours neither.
+            for target in (billed, unbilled, unbilled, billed):
                 rounds.turns.setdefault(target.name, []).append(
-                    burst.measure(target, seconds=plan.burst_seconds, cores=rig.cores.load)
+                    burst.measure(target, seconds=plan.money_seconds, cores=rig.cores.load)
                 )
             rig.say(f"money, round {number + 1} of {plan.money_rounds}: status calls")
             for path in (_STATUS, _HEALTH):
                 rounds.calls.setdefault(path, []).append(
                     burst.measure_calls(
-                        billed, path, seconds=plan.burst_seconds, cores=rig.cores.load
+                        billed, path, seconds=plan.money_seconds, cores=rig.cores.load
                     )
                 )
             for store, environment in stores.items():
@@ -78,7 +79,7 @@ def money(plan: Plan, rig: Rig) -> list[Figure]:
                         f"books in {store}, {at_once} at once"
                     )
                     rounds.kept.setdefault((store, at_once), []).append(
-                        _kept(environment, at_once, plan.books_seconds, rig)
+                        _kept(environment, at_once, plan.money_seconds, rig)
                     )
     return _figures(rounds)
 

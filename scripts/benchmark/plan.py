@@ -9,7 +9,7 @@ from benchmark.paced_load import Load
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The size of each measurement; a whole run takes about five minutes."""
+    """The size of each measurement; a whole run takes about six minutes."""
 
     rounds: int = 3
     burst_seconds: float = 3
@@ -21,7 +21,7 @@ class Plan:
     open_streams: int = 600
     idle_websockets: int = 2000
     money_rounds: int = 3
-    books_seconds: float = 2
+    money_seconds: float = 2
 
     @property
     def descriptors(self) -> int:
