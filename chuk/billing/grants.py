@@ -9,6 +9,7 @@ therefore merely a part of a newer one, and which is applied last does not matte
 from __future__ import annotations
 
 from datetime import timedelta
+from math import ceil
 from uuid import UUID
 
 from chuk.billing.ports import CustomerState, PaidInvoice
@@ -57,12 +58,15 @@ class Grants:
         return newest is not None and (period is None or period < newest)
 
     async def _take_back(self, user_id: UUID, invoice: PaidInvoice) -> None:
-        """Take back the same part of the grant as went back of the money."""
+        """Take back the same part of the grant as went back of the money.
+
+        Rounded up, so that all of the money in several parts is all of the grant.
+        """
         for reversal in invoice.reversals:
             await self._ledger.take_back(
                 user_id,
                 grant_reference(invoice.id),
-                MicroEuro(int(self._per_period * reversal.part)),
+                MicroEuro(ceil(self._per_period * reversal.part)),
                 reversal.reference,
             )
 

@@ -10,6 +10,7 @@ import pytest
 
 from chuk.credits.money import MicroEuro
 from tests.billing.till import USER, Till, open_supabase_till, open_till
+from tests.contracts.stores import hold_request, usage
 from tests.fakes.stripe import PRICE, FakeStripe
 from tests.fakes.stripe_account import StripeAccount
 from tests.fakes.stripe_objects import OTHER_PRICE
@@ -199,6 +200,20 @@ async def test_a_partial_refund_takes_back_its_part_and_never_more_than_there_is
     await spend(till, 3_000_000)
     account.refund(subscription["latest_invoice"])
     await look(till)
+    assert (await till.purse()).available == 0
+
+
+async def test_a_full_refund_in_uneven_parts_leaves_nothing_behind(
+    till: Till, account: StripeAccount
+) -> None:
+    account.prices[PRICE]["unit_amount"] = 1700
+    subscription = await till.subscribe()
+    await till.ledger.open_hold(hold_request("a turn", 6_000_000, user=USER))
+    for cents in (567, 567, 566):
+        account.refund(subscription["latest_invoice"], cents)
+        await look(till)
+    assert (await till.purse()).available == 0
+    await till.ledger.release("a turn", usage())
     assert (await till.purse()).available == 0
 
 
