@@ -86,7 +86,11 @@ class BillingStore(Protocol):
         ...
 
     async def mark_applied(self, event_id: str) -> None:
-        """The event has done all it should."""
+        """The event has done all it should.
+
+        What it was about is kept only where it names a customer of ours, past ones too: of others
+        nobody would know when to forget it.
+        """
         ...
 
     async def mark_failed(self, event_id: str, error: str) -> None:
