@@ -131,6 +131,13 @@ def test_what_looks_like_a_text_is_not_taken_for_one() -> None:
     assert pieces_of(events) == ["a", "b", "c", "e", "f"]
 
 
+def test_texts_that_are_none_do_not_make_up_for_each_other() -> None:
+    # Put into one array, these three are three elements.
+    literals = (r'x",["y', "z", r'w"],"v')
+    _, events = read(said("a"), b"".join(map(said, literals)), said("b"))
+    assert pieces_of(events) == ["a", "z", "b"]
+
+
 def said(literal: str) -> bytes:
     """A chunk whose content is written exactly so."""
     return f'data: {{"choices":[{{"delta":{{"content":"{literal}"}}}}]}}\n\n'.encode()
