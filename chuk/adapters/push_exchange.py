@@ -145,7 +145,7 @@ class Exchange:
         """Take what the kernel delivered."""
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self.fail(ConnectionBroken())
         if not self.status:
             self._head_size += len(data)
@@ -201,7 +201,7 @@ class Exchange:
         self._wake_up()
 
     def on_body(self, chunk: bytes) -> None:
-        if not self._is_wanted or self.is_whole:
+        if not self._is_wanted or self.is_whole or self._error is not None:
             return
         if self._unpacker is not None:
             chunk = self._unpacked(chunk)
@@ -223,7 +223,6 @@ class Exchange:
         if self.status and not self.is_whole and self._error is None:
             self.is_whole = True
             self._wake_up()
-            self._connection.notice_end(self)
 
     def _unpacked(self, chunk: bytes) -> bytes:
         try:
@@ -236,8 +235,12 @@ class Exchange:
         return unpacked
 
     def _keep(self, chunk: bytes) -> None:
-        self._waiting.append(chunk)
         self._waiting_size += len(chunk)
+        if self._waiting_size > _MOST_UNPACKED:
+            # Only what was packed grows so large within one read.
+            self.fail(ConnectionBroken())
+            return
+        self._waiting.append(chunk)
         if self._waiting_size > _MOST_WAITING and not self._is_paused:
             self._is_paused = True
             self._connection.pause()
@@ -308,13 +311,6 @@ class PushConnection(asyncio.Protocol):
         else:
             self._free(exchange)
 
-    def notice_end(self, exchange: Exchange) -> None:
-        """The answer is whole; where only its end was waited for, the connection is free."""
-        if self._linger is not None:
-            self._linger.cancel()
-            self._linger = None
-            self._free(exchange)
-
     def _free(self, exchange: Exchange) -> None:
         self._exchange = None
         self.idle_since = self._loop.time()
@@ -352,8 +348,14 @@ class PushConnection(asyncio.Protocol):
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:
-        if self._exchange is not None:
-            self._exchange.feed(data)
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.feed(data)
+            # Only now, because what follows the end in this read tells that it cannot be trusted.
+            if self._linger is not None and exchange.is_whole:
+                self._linger.cancel()
+                self._linger = None
+                self._free(exchange)
         else:
             # Nothing was asked for: whatever it is, it must not answer the next request.
             self.close()
