@@ -11,7 +11,7 @@ import pytest
 
 from tests.api.socket_client import STALLING, message
 from tests.conftest import StartServer
-from tests.fakes.openrouter import Fault, FakeOpenRouter, Reply
+from tests.fakes.openrouter import FakeOpenRouter, Fault, Reply
 from tests.harness import MODEL, RunningServer, answer_text, turn_events
 
 
