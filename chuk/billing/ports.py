@@ -113,10 +113,12 @@ class Reversal:
     Attributes:
         reference: unique for ever: `refund:<id>` or `dispute:<id>`.
         part: of what had been paid, over 0 and at most 1.
+        is_undone: it is ours again for good: the refund failed, or the dispute was won.
     """
 
     reference: str
     part: Fraction
+    is_undone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,6 +242,35 @@ async def test_a_dispute_takes_back_what_it_is_about(till: Till, account: Stripe
     assert (await till.purse()).available == 8_000_000
 
 
+@pytest.mark.parametrize("is_heard_in_time", [True, False])
+async def test_a_dispute_that_was_won_has_taken_nothing_whenever_it_is_heard_of(
+    till: Till, account: StripeAccount, is_heard_in_time: bool
+) -> None:
+    subscription = await till.subscribe()
+    dispute = account.dispute(subscription["latest_invoice"], 1000)
+    if is_heard_in_time:
+        await look(till)
+        await spend(till, 3_000_000)
+    dispute["status"] = "won"
+    for _ in range(2):
+        await till.subscriptions.sync(USER)
+    assert (await till.purse()).available == (13_000_000 if is_heard_in_time else PAID)
+    assert await till.ledger.verify() == []
+
+
+async def test_a_dispute_won_after_its_period_gives_nothing_of_the_present_one(
+    till: Till, account: StripeAccount
+) -> None:
+    subscription = await till.subscribe()
+    dispute = account.dispute(subscription["latest_invoice"])
+    await look(till)
+    account.renew(subscription["id"])
+    await look(till)
+    dispute["status"] = "won"
+    await till.subscriptions.sync(USER)
+    assert (await till.purse()).available == PAID
+
+
 async def test_a_mere_inquiry_takes_nothing(till: Till, account: StripeAccount) -> None:
     subscription = await till.subscribe()
     account.dispute(subscription["latest_invoice"], status="warning_needs_response")
