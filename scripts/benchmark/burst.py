@@ -21,10 +21,14 @@ _MESSAGE = "Write as much as you can."
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """One round: whole answers a second, and the relay's processor time for each."""
+    """One round: whole answers a second, and the relay's processor time for each.
+
+    `taken` is the percentage of the relay's core that other programs took meanwhile.
+    """
 
     streams_per_second: float
     cpu_ms_per_stream: float
+    taken: float
 
     @property
     def tokens_per_second(self) -> float:
@@ -54,7 +58,7 @@ def measure(target: Target, *, seconds: float, cores: Sequence[int]) -> Burst:
     sample = whole_answer(target, _MESSAGE)
     if sample.count(b'"content":') < answers.TOKENS:
         raise BadAnswer(f"{target.name}: an answer of {len(sample)} bytes is not whole")
-    result, cpu = _measured(target, target.path, seconds, cores, body(_MESSAGE).decode())
+    result, cpu, foreign = _measured(target, target.path, seconds, cores, body(_MESSAGE).decode())
     requests = result["requests"]
     # The texts differ in length by a few percent.
     if result["errors"] or requests == 0 or result["bytes"] / requests < 0.9 * len(sample):
@@ -62,6 +66,7 @@ def measure(target: Target, *, seconds: float, cores: Sequence[int]) -> Burst:
     return Burst(
         streams_per_second=requests / (result["microseconds"] / 1e6),
         cpu_ms_per_stream=cpu * 1000 / requests,
+        taken=100 * foreign / (result["microseconds"] / 1e6),
     )
 
 
@@ -71,7 +76,7 @@ def measure_calls(target: Target, path: str, *, seconds: float, cores: Sequence[
     Raises:
         BadAnswer: one of them failed.
     """
-    result, cpu = _measured(target, path, seconds, cores)
+    result, cpu, _ = _measured(target, path, seconds, cores)
     requests = result["requests"]
     if result["errors"] or requests == 0:
         raise BadAnswer(f"{target.name}{path}: {result}")
@@ -80,13 +85,15 @@ def measure_calls(target: Target, path: str, *, seconds: float, cores: Sequence[
 
 def _measured(
     target: Target, path: str, seconds: float, cores: Sequence[int], content: str | None = None
-) -> tuple[dict[str, int], float]:
-    """What wrk counted after a moment of warming up, and the target's processor time meanwhile."""
+) -> tuple[dict[str, int], float, float]:
+    """What wrk counted after a moment of warming up; processor time of the target meanwhile, and
+    of everything else on its core."""
     assert target.process is not None
     _run_wrk(target, path, 0.5, cores, content)
-    before = target.process.cpu_seconds()
+    cpu, foreign = target.process.cpu_seconds(), target.process.foreign_seconds()
     result = _run_wrk(target, path, seconds, cores, content)
-    return result, target.process.cpu_seconds() - before
+    cpu, foreign = target.process.cpu_seconds() - cpu, target.process.foreign_seconds() - foreign
+    return result, cpu, foreign
 
 
 def _run_wrk(

@@ -171,6 +171,13 @@ def _figures(rounds: _Rounds) -> list[Figure]:
             beside="without books",
         ),
         Figure(
+            "money_core_taken",
+            f"relay's core taken by other programs, {load}",
+            "%",
+            turn(lambda done: done.taken),
+            beside="without books",
+        ),
+        Figure(
             "money_cpu_us_per_status",
             f"CPU of a status call, {load}",
             "µs",
