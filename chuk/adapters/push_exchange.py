@@ -16,6 +16,8 @@ Consume = Callable[[bytes], Wait | None]
 _LARGEST_HEAD = 65_536
 # Of an answer that nobody takes yet; beyond it the kernel, and so upstream, waits.
 _MOST_WAITING = 131_072
+# A piece of a few bytes costs ten times as much.
+_MOST_PIECES = 64
 _MOST_UNPACKED = 1_048_576
 # Seconds that a connection waits for the end of a body nobody wants any more of.
 _LONGEST_LINGER = 0.25
@@ -151,6 +153,8 @@ class Exchange:
             self._head_size += len(data)
             if self._head_size > _LARGEST_HEAD:
                 self.fail(ConnectionBroken())
+        if self._waiting:
+            self._hand_on()
 
     def lose_connection(self, error: Exception | None) -> None:
         """The connection is gone; for some servers that is how a body ends (RFC 9112 §6.3)."""
@@ -205,19 +209,12 @@ class Exchange:
             return
         if self._unpacker is not None:
             chunk = self._unpacked(chunk)
-        consume = self._consume
-        if consume is None or self._is_busy:
-            self._keep(chunk)
+        self._waiting_size += len(chunk)
+        if self._waiting_size > _MOST_UNPACKED:
+            # Only what was packed grows so large within one read.
+            self.fail(ConnectionBroken())
             return
-        try:
-            self._pending = consume(chunk)
-        except Exception as error:
-            self.fail(error)
-            return
-        if self._pending is not None or not self._is_wanted:
-            # From here on what comes has to wait: the client is slow, or it is enough.
-            self._is_busy = True
-            self._wake_up()
+        self._waiting.append(chunk)
 
     def on_message_complete(self) -> None:
         if self.status and not self.is_whole and self._error is None:
@@ -234,17 +231,29 @@ class Exchange:
             self.fail(ConnectionBroken())
         return unpacked
 
-    def _keep(self, chunk: bytes) -> None:
-        self._waiting_size += len(chunk)
-        if self._waiting_size > _MOST_UNPACKED:
-            # Only what was packed grows so large within one read.
-            self.fail(ConnectionBroken())
+    def _hand_on(self) -> None:
+        """Give all that one read brought to whoever takes it, or keep it for him.
+
+        At once and not by the chunks that it came in: a server may make one of each byte.
+        """
+        consume = self._consume
+        if consume is None or self._is_busy or self.is_whole or self._error is not None:
+            if len(self._waiting) > _MOST_PIECES:
+                self._waiting = [b"".join(self._waiting)]
+            if self._waiting_size > _MOST_WAITING and not self._is_paused:
+                self._is_paused = True
+                self._connection.pause()
+            self._wake_up()
             return
-        self._waiting.append(chunk)
-        if self._waiting_size > _MOST_WAITING and not self._is_paused:
-            self._is_paused = True
-            self._connection.pause()
-        self._wake_up()
+        try:
+            self._pending = consume(self._taken())
+        except Exception as error:
+            self.fail(error)
+            return
+        if self._pending is not None or not self._is_wanted:
+            # From here on what comes has to wait: the client is slow, or it is enough.
+            self._is_busy = True
+            self._wake_up()
 
     def _taken(self) -> bytes:
         waiting, self._waiting, self._waiting_size = self._waiting, [], 0

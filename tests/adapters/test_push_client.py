@@ -264,7 +264,10 @@ async def test_a_taker_that_fails_is_given_nothing_more(push: PushClient) -> Non
     async def answer(_head: bytes, _reader: object, writer: asyncio.StreamWriter) -> None:
         writer.write(CHUNKED)
         await may_speak.wait()
-        writer.write(framed(b"a") + framed(b"b") + framed(b""))
+        for _ in range(10):
+            writer.write(framed(b"a"))
+            await asyncio.sleep(0)
+        writer.write(framed(b""))
 
     def take(chunk: bytes) -> None:
         taken.append(chunk)
@@ -274,7 +277,23 @@ async def test_a_taker_that_fails_is_given_nothing_more(push: PushClient) -> Non
         may_speak.set()
         with pytest.raises(RuntimeError, match="odd"):
             await exchange.relay(take)
-    assert taken == [b"a"]
+    assert len(taken) == 1
+
+
+async def test_what_comes_in_one_read_is_taken_at_once(push: PushClient) -> None:
+    taken = []
+    may_speak = asyncio.Event()
+
+    async def answer(_head: bytes, _reader: object, writer: asyncio.StreamWriter) -> None:
+        writer.write(CHUNKED)
+        await may_speak.wait()
+        writer.write(framed(b"x") * 5_000 + framed(b""))
+
+    async with raw_upstream(answer) as url, push.post(url, b"", {}) as exchange:
+        may_speak.set()
+        await exchange.relay(taken.append)
+    assert b"".join(taken) == b"x" * 5_000
+    assert len(taken) < 10
 
 
 async def test_bombs_in_pieces_do_not_pile_up_before_a_slow_taker(push: PushClient) -> None:
