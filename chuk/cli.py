@@ -99,7 +99,7 @@ def _lifetime(text: str) -> int:
 
 def _serve(options: argparse.Namespace, settings: Settings) -> int:
     log_format = settings.log.format or ("console" if sys.stderr.isatty() else "json")
-    logs.configure(level=settings.log.level, json=log_format == "json")
+    logs.configure(level=settings.log.level, json=log_format == "json", for_good=True)
     _run(serve(settings, quickstart=options.quickstart))
     return 0
 

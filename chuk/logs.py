@@ -16,8 +16,12 @@ import orjson
 import structlog
 
 
-def configure(*, level: str, json: bool) -> None:
-    """Set up structlog, and put the standard library's loggers behind the same renderer."""
+def configure(*, level: str, json: bool, for_good: bool = False) -> None:
+    """Set up structlog, and put the standard library's loggers behind the same renderer.
+
+    Args:
+        for_good: nobody will configure again: each logger is put together once, not at each line.
+    """
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(serializer=_dumps)
         if json
@@ -32,8 +36,8 @@ def configure(*, level: str, json: bool) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
+        cache_logger_on_first_use=for_good,
     )
     handler = _LibraryHandler()
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

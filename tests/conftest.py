@@ -8,12 +8,21 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
+import structlog
 from aiohttp import web
 
 from tests.fakes.openrouter import FakeOpenRouter
 from tests.harness import RunningServer, openrouter_environ, running_server
 
 StartServer = Callable[..., AbstractAsyncContextManager[RunningServer]]
+
+
+@pytest.fixture(autouse=True)
+def usual_log() -> Iterator[None]:
+    """Undo what a command set up for its own process."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
 
 
 @pytest.fixture

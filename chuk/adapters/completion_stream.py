@@ -51,6 +51,7 @@ class CompletionStream:
         self.has_output = False
         self._model_id = model_id
         self._parser = EventStreamParser()
+        self._has_warned = False
         self._is_open = False
         self._is_between_events = False
         self._template: CompletionTemplate | None = None
@@ -58,7 +59,7 @@ class CompletionStream:
         self._joiners: dict[type[Content] | type[Reasoning], UnicodeJoiner] | None = None
 
     def feed(self, chunk: bytes) -> list[UpstreamEvent]:
-        """Return the events of one read. A chunk that makes no sense is passed over and logged."""
+        """Return the events of one read. A chunk that makes no sense is passed over."""
         if self._template is not None and self._is_between_events:
             text = self._template.text_of(chunk)
             if text is not None:
@@ -96,7 +97,7 @@ class CompletionStream:
             chunk = self._decoded(payload)
             self._read(chunk, events)
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
-            logger("upstream").warning("malformed chunk", error=type(error).__name__)
+            self._warn("malformed chunk", type(error).__name__)
             return
         self._learn(chunk, event)
 
@@ -170,13 +171,19 @@ class CompletionStream:
         self, kind: type[Content] | type[Reasoning], text: object, events: list[UpstreamEvent]
     ) -> None:
         if not isinstance(text, str):
-            logger("upstream").warning("piece is no text", kind=type(text).__name__)
+            self._warn("piece is no text", type(text).__name__)
             return
         if self._joiners is not None:
             text = self._joiners[kind].push(text)
             if not text:
                 return
         self._append(kind, [orjson.dumps(text)[1:-1]], events)
+
+    def _warn(self, what: str, kind: str) -> None:
+        # Once for each stream: ten thousand lines for one read took seconds to write.
+        if not self._has_warned:
+            self._has_warned = True
+            logger("upstream").warning(what, kind=kind)
 
     def _end(self, events: list[UpstreamEvent]) -> None:
         self.has_ended = True

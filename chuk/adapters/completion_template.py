@@ -75,7 +75,9 @@ def _are_strings(insides: list[bytes]) -> bool:
             # One ends with a backslash, which may be half of an escape: it could hide the quote
             # that follows, so that two pieces would pass for one string.
             return all(isinstance(orjson.loads(b'"%b"' % inside), str) for inside in insides)
-        # Otherwise a quote inside a piece can only make the array longer, or no JSON at all.
-        return len(orjson.loads(array)) == len(insides)
+        # Otherwise a quote inside a piece can only make more strings, or something else than a
+        # string, or no JSON at all.
+        strings = orjson.loads(array)
+        return len(strings) == len(insides) and set(map(type, strings)) == {str}
     except orjson.JSONDecodeError:
         return False

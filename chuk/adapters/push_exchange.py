@@ -16,6 +16,8 @@ Consume = Callable[[bytes], Wait | None]
 _LARGEST_HEAD = 65_536
 # Of an answer that nobody takes yet; beyond it the kernel, and so upstream, waits.
 _MOST_WAITING = 131_072
+# A piece of a few bytes costs ten times as much.
+_MOST_PIECES = 64
 _MOST_UNPACKED = 1_048_576
 # Seconds that a connection waits for the end of a body nobody wants any more of.
 _LONGEST_LINGER = 0.25
@@ -145,12 +147,14 @@ class Exchange:
         """Take what the kernel delivered."""
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self.fail(ConnectionBroken())
         if not self.status:
             self._head_size += len(data)
             if self._head_size > _LARGEST_HEAD:
                 self.fail(ConnectionBroken())
+        if self._waiting:
+            self._hand_on()
 
     def lose_connection(self, error: Exception | None) -> None:
         """The connection is gone; for some servers that is how a body ends (RFC 9112 §6.3)."""
@@ -201,29 +205,21 @@ class Exchange:
         self._wake_up()
 
     def on_body(self, chunk: bytes) -> None:
-        if not self._is_wanted or self.is_whole:
+        if not self._is_wanted or self.is_whole or self._error is not None:
             return
         if self._unpacker is not None:
             chunk = self._unpacked(chunk)
-        consume = self._consume
-        if consume is None or self._is_busy:
-            self._keep(chunk)
+        self._waiting_size += len(chunk)
+        if self._waiting_size > _MOST_UNPACKED:
+            # Only what was packed grows so large within one read.
+            self.fail(ConnectionBroken())
             return
-        try:
-            self._pending = consume(chunk)
-        except Exception as error:
-            self.fail(error)
-            return
-        if self._pending is not None or not self._is_wanted:
-            # From here on what comes has to wait: the client is slow, or it is enough.
-            self._is_busy = True
-            self._wake_up()
+        self._waiting.append(chunk)
 
     def on_message_complete(self) -> None:
         if self.status and not self.is_whole and self._error is None:
             self.is_whole = True
             self._wake_up()
-            self._connection.notice_end(self)
 
     def _unpacked(self, chunk: bytes) -> bytes:
         try:
@@ -235,13 +231,29 @@ class Exchange:
             self.fail(ConnectionBroken())
         return unpacked
 
-    def _keep(self, chunk: bytes) -> None:
-        self._waiting.append(chunk)
-        self._waiting_size += len(chunk)
-        if self._waiting_size > _MOST_WAITING and not self._is_paused:
-            self._is_paused = True
-            self._connection.pause()
-        self._wake_up()
+    def _hand_on(self) -> None:
+        """Give all that one read brought to whoever takes it, or keep it for him.
+
+        At once and not by the chunks that it came in: a server may make one of each byte.
+        """
+        consume = self._consume
+        if consume is None or self._is_busy or self.is_whole or self._error is not None:
+            if len(self._waiting) > _MOST_PIECES:
+                self._waiting = [b"".join(self._waiting)]
+            if self._waiting_size > _MOST_WAITING and not self._is_paused:
+                self._is_paused = True
+                self._connection.pause()
+            self._wake_up()
+            return
+        try:
+            self._pending = consume(self._taken())
+        except Exception as error:
+            self.fail(error)
+            return
+        if self._pending is not None or not self._is_wanted:
+            # From here on what comes has to wait: the client is slow, or it is enough.
+            self._is_busy = True
+            self._wake_up()
 
     def _taken(self) -> bytes:
         waiting, self._waiting, self._waiting_size = self._waiting, [], 0
@@ -308,13 +320,6 @@ class PushConnection(asyncio.Protocol):
         else:
             self._free(exchange)
 
-    def notice_end(self, exchange: Exchange) -> None:
-        """The answer is whole; where only its end was waited for, the connection is free."""
-        if self._linger is not None:
-            self._linger.cancel()
-            self._linger = None
-            self._free(exchange)
-
     def _free(self, exchange: Exchange) -> None:
         self._exchange = None
         self.idle_since = self._loop.time()
@@ -352,8 +357,14 @@ class PushConnection(asyncio.Protocol):
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:
-        if self._exchange is not None:
-            self._exchange.feed(data)
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.feed(data)
+            # Only now, because what follows the end in this read tells that it cannot be trusted.
+            if self._linger is not None and exchange.is_whole:
+                self._linger.cancel()
+                self._linger = None
+                self._free(exchange)
         else:
             # Nothing was asked for: whatever it is, it must not answer the next request.
             self.close()

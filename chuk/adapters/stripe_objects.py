@@ -43,6 +43,7 @@ class Returned:
 
     reference: str
     amount: int
+    is_undone: bool
 
 
 def moment(seconds: object) -> datetime | None:
@@ -117,7 +118,11 @@ def paid_invoice(
         subscription_id=id_of(parent.get("subscription")),
         period_start=period_start,
         reversals=tuple(
-            Reversal(each.reference, min(Fraction(each.amount, max(paid, 1)), Fraction(1)))
+            Reversal(
+                each.reference,
+                min(Fraction(each.amount, max(paid, 1)), Fraction(1)),
+                each.is_undone,
+            )
             for each in returned
         ),
     )
@@ -135,16 +140,22 @@ def payments_of(invoice: Object) -> Iterator[str]:
 def refunded(refunds: Sequence[Object]) -> Iterator[Returned]:
     """What each refund gave back."""
     for refund in refunds:
-        if refund["status"] not in _UNDONE_REFUND and refund["amount"] > 0:
-            yield Returned(f"refund:{_text(refund['id'])}", refund["amount"])
+        if refund["amount"] > 0:
+            yield Returned(
+                f"refund:{_text(refund['id'])}",
+                refund["amount"],
+                refund["status"] in _UNDONE_REFUND,
+            )
 
 
 def disputed(disputes: Sequence[Object]) -> Iterator[Returned]:
     """What each dispute took. A mere inquiry (`warning_…`) takes nothing."""
     for dispute in disputes:
         status = _text(dispute["status"])
-        if status not in _UNDONE_DISPUTE and not status.startswith("warning_"):
-            yield Returned(f"dispute:{_text(dispute['id'])}", dispute["amount"])
+        if not status.startswith("warning_"):
+            yield Returned(
+                f"dispute:{_text(dispute['id'])}", dispute["amount"], status in _UNDONE_DISPUTE
+            )
 
 
 def checkout_session(thing: Object) -> CheckoutSession:

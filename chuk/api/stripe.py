@@ -18,6 +18,7 @@ from chuk.errors import (
     BillingError,
     ChukError,
     FeatureDisabled,
+    Forbidden,
     NoSubscription,
     ProviderError,
     ProviderTimeout,
@@ -64,7 +65,7 @@ def build(routes: RouteTable, *, is_on: bool) -> web.Application:
             create_checkout,
             "Start the subscription",
             CheckoutPage,
-            (AlreadySubscribed,),
+            (AlreadySubscribed, Forbidden),
         ),
         (
             "/create-portal-session",

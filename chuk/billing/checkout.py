@@ -11,7 +11,7 @@ from chuk.billing.ports import BillingStore, CheckoutOrder, CustomerState, Payme
 from chuk.billing.status import is_live
 from chuk.billing.subscriptions import Subscriptions
 from chuk.clock import Clock, utc_now
-from chuk.errors import AlreadySubscribed, NoSubscription, ProviderError
+from chuk.errors import AlreadySubscribed, Forbidden, NoSubscription, ProviderError
 
 _TIME_TO_PAY = timedelta(minutes=10)
 _MOST_CUSTOMERS = 3
@@ -71,6 +71,7 @@ class Checkout:
 
         Raises:
             AlreadySubscribed: a subscription is live at Stripe: `chuk.billing.status.LIVE`.
+            Forbidden: the account is locked for deletion.
             ChukError: Stripe refuses, fails or is too slow.
         """
         async with self._locks.holding(user_id):
@@ -107,13 +108,24 @@ class Checkout:
                 made = await self._provider.create_customer(
                     user_id, f"customer:{user_id}:{before}:{self._hour()}"
                 )
-                customer_id = await self._store.link_customer(user_id, made)
-            state = (await self._subscriptions.refresh(customer_id)).state
-            if state is not None:
-                return state
+                customer_id = await self._link(user_id, made)
+            found = await self._subscriptions.refresh(customer_id)
+            if found.is_locked:
+                raise Forbidden
+            if found.state is not None:
+                return found.state
             # It was deleted at Stripe, and is forgotten here by now.
             before, customer_id = customer_id, None
         raise ProviderError(_FAILED)
+
+    async def _link(self, user_id: UUID, made: str) -> str:
+        """Tie a new customer to its user; returns the one that is tied."""
+        try:
+            return await self._store.link_customer(user_id, made)
+        except Forbidden:
+            # The deletion has looked for customers already, and would not find this one.
+            await self._provider.delete_customer(made)
+            raise
 
     async def _page(self, order: CheckoutOrder) -> str:
         pages = await self._provider.checkout_sessions(order.customer_id)
@@ -124,6 +136,9 @@ class Checkout:
                 return page.url
             # So that no two pages can both be paid.
             await self._provider.expire_checkout(page.id)
+        # One of them may have been paid since the customer was looked at; none can be any more.
+        if pages and any(map(is_live, await self._provider.subscriptions(order.customer_id))):
+            raise AlreadySubscribed
         before = pages[0].id if pages else "first"
         made = await self._provider.create_checkout(
             order, f"checkout:{order.customer_id}:{before}:{order.terms}:{self._hour()}"

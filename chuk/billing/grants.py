@@ -1,14 +1,15 @@
 """From what was paid, given back and ended at Stripe to entries of the ledger.
 
 Every entry has a reference made of Stripe's own ids, so whoever comes first (webhook, sync or
-reconciler) makes it, and a repeat changes nothing. All that is read here only ever grows: an
-invoice stays paid, a refund stays made, an ended subscription stays ended. An older reading is
-therefore merely a part of a newer one, and which is applied last does not matter.
+reconciler) makes it, and a repeat changes nothing. What is read here only ever goes one way: an
+invoice stays paid, a refund stays made or failed, an ended subscription stays ended. An older
+reading is therefore merely a part of a newer one, and which is applied last does not matter.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
+from math import ceil
 from uuid import UUID
 
 from chuk.billing.ports import CustomerState, PaidInvoice
@@ -57,14 +58,20 @@ class Grants:
         return newest is not None and (period is None or period < newest)
 
     async def _take_back(self, user_id: UUID, invoice: PaidInvoice) -> None:
-        """Take back the same part of the grant as went back of the money."""
+        """Take back the same part of the grant as went back of the money.
+
+        Rounded up, so that all of the money in several parts is all of the grant.
+        """
         for reversal in invoice.reversals:
-            await self._ledger.take_back(
-                user_id,
-                grant_reference(invoice.id),
-                MicroEuro(int(self._per_period * reversal.part)),
-                reversal.reference,
+            amount = 0 if reversal.is_undone else ceil(self._per_period * reversal.part)
+            taken = await self._ledger.take_back(
+                user_id, grant_reference(invoice.id), MicroEuro(amount), reversal.reference
             )
+            if reversal.is_undone and taken:
+                # It was taken while the money was away. Of the same period, or it lapses at once.
+                await self._ledger.grant(
+                    user_id, taken, f"{reversal.reference}:undone", period=invoice.period_start
+                )
 
     async def _end(self, user_id: UUID, subscription_id: str, state: CustomerState) -> list[str]:
         """Lapse what is left of an ended subscription, but nothing that a later one paid for.

@@ -56,14 +56,16 @@ class Inbox:
             await self._store.mark_applied(event.id)
 
     async def replay(self, event_id: str) -> None:
-        """Apply an event again, whether it was applied or not; unknown ones come from Stripe.
+        """Apply an event again, whether it was applied or not.
+
+        One that we do not know, or of which we forgot what it was about, comes from Stripe.
 
         Raises:
             NotFound: neither we nor Stripe know it.
             ChukError: it could not be applied.
         """
         event = await self._store.event(event_id)
-        if event is None:
+        if event is None or event.object_id is None:
             found = await self._provider.event(event_id)
             if found is None or not found.is_ours:
                 raise NotFound("There is no such event.")

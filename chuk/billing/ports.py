@@ -54,7 +54,12 @@ class BillingStore(Protocol):
         ...
 
     async def link_customer(self, user_id: UUID, customer_id: str) -> str:
-        """Tie a customer to a user. The first one wins: returns the one that is tied."""
+        """Tie a customer to a user. The first one wins: returns the one that is tied.
+
+        Raises:
+            Forbidden: the account is locked for deletion.
+            ValueError: the customer is tied to another user.
+        """
         ...
 
     async def unlink_customer(self, customer_id: str) -> None:
@@ -66,7 +71,10 @@ class BillingStore(Protocol):
         ...
 
     async def save_subscription(self, user_id: UUID, subscription: Subscription) -> None:
-        """Replace what is known by Stripe's present state, as a whole."""
+        """Replace what is known by Stripe's present state, as a whole.
+
+        Of an account under deletion nothing is kept any more.
+        """
         ...
 
     async def customers(self, after: str | None, limit: int) -> Sequence[tuple[str, UUID]]:
@@ -78,7 +86,11 @@ class BillingStore(Protocol):
         ...
 
     async def mark_applied(self, event_id: str) -> None:
-        """The event has done all it should."""
+        """The event has done all it should.
+
+        What it was about is kept only where it names a customer of ours, past ones too: of others
+        nobody would know when to forget it.
+        """
         ...
 
     async def mark_failed(self, event_id: str, error: str) -> None:
@@ -101,10 +113,12 @@ class Reversal:
     Attributes:
         reference: unique for ever: `refund:<id>` or `dispute:<id>`.
         part: of what had been paid, over 0 and at most 1.
+        is_undone: it is ours again for good: the refund failed, or the dispute was won.
     """
 
     reference: str
     part: Fraction
+    is_undone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

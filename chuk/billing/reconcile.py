@@ -69,13 +69,15 @@ class Reconciliation:
     async def _customers(self) -> AsyncIterator[str]:
         """Stripe's customers, then those of ours that Stripe did not list."""
         seen: set[str] = set()
-        after = None
-        while page := await self._provider.customers(after):
+        page = await self._provider.customers(None)
+        while page:
+            # First the next page: Stripe knows no page after a customer that is deleted meanwhile.
+            following = await self._provider.customers(page[-1])
             for customer_id in page:
                 if customer_id not in seen:
                     seen.add(customer_id)
                     yield customer_id
-            after = page[-1]
+            page = following
         after = None
         while ours := await self._store.customers(after, _PAGE):
             for customer_id, _ in ours:

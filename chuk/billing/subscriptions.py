@@ -35,11 +35,13 @@ class Refreshed:
         state: None where the customer is gone from Stripe.
         user_id: whose it is; None for a customer of nobody here.
         changes: for reports; of ids alone.
+        is_locked: whether its account is under deletion, so that nothing was entered.
     """
 
     state: CustomerState | None
     user_id: UUID | None
     changes: tuple[str, ...] = ()
+    is_locked: bool = False
 
 
 class Subscriptions:
@@ -85,12 +87,15 @@ class Subscriptions:
                 return Refreshed(None, user_id, await self._forget(customer_id, user_id))
             changes: list[str] = []
             if user_id is None:
+                if await self._is_left_behind(state):
+                    await self._provider.delete_customer(customer_id)
+                    return Refreshed(None, None, ("erased",))
                 user_id = await self._adopt(state)
                 if user_id is None:
                     return Refreshed(state, None)
                 changes.append("linked")
             if await self._deletions.is_locked(user_id):
-                return Refreshed(state, user_id)
+                return Refreshed(state, user_id, is_locked=True)
             # The ledger first: a subscription that is saved as ended has lapsed, whatever stops us.
             changes += await self._grants.apply(user_id, state)
             changes += await self._save(user_id, state)
@@ -103,7 +108,9 @@ class Subscriptions:
         if state is None:
             return ["is gone from Stripe"] if user_id is not None else []
         if user_id is None:
-            return ["is not known here"] if await self._may_adopt(state) else []
+            if await self._is_left_behind(state):
+                return ["is of an erased account"]
+            return [] if state.user_id is None else ["is not known here"]
         found = []
         present = primary(state.subscriptions)
         if present is not None and present != await self._store.subscription(user_id):
@@ -136,7 +143,7 @@ class Subscriptions:
         It happens when the records were restored from before, or where a process stopped
         between making the customer and remembering it.
         """
-        if not await self._may_adopt(state) or state.user_id is None:
+        if state.user_id is None:
             return None
         linked = await self._store.link_customer(state.user_id, state.id)
         if linked != state.id:
@@ -144,8 +151,12 @@ class Subscriptions:
             return None
         return state.user_id
 
-    async def _may_adopt(self, state: CustomerState) -> bool:
-        return state.user_id is not None and not await self._deletions.is_locked(state.user_id)
+    async def _is_left_behind(self, state: CustomerState) -> bool:
+        """Whether it was made for an account whose deletion may not have found it.
+
+        Stripe's search shows a customer only a while after it was made.
+        """
+        return state.user_id is not None and await self._deletions.is_locked(state.user_id)
 
     async def _forget(self, customer_id: str, user_id: UUID | None) -> tuple[str, ...]:
         """A customer deleted at Stripe has no subscription any more."""

@@ -8,7 +8,9 @@ end of `run`.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from secrets import token_hex
@@ -93,7 +95,7 @@ class Generation:
     ) -> None:
         self._loop_time = asyncio.get_running_loop().time
         now = self._loop_time()
-        self.id = token_hex(16)
+        self.id = _new_id()
         self.owner = owner
         self._model_id = resolution.model.id
         self._tally = Tally(resolution, now)
@@ -169,10 +171,11 @@ class Generation:
             self.stop(ProviderTimeout())
         elif now - self._last_event_at >= self._patience.silence:
             # A task of its own: the watch must not wait for a client that reads slowly.
-            self._keep_alive = asyncio.create_task(self._tell_of_life())
+            self._keep_alive = asyncio.create_task(self._tell_of_life(self._events_sent))
 
-    async def _tell_of_life(self) -> None:
-        if self._turnstile is None and not self._is_over:
+    async def _tell_of_life(self, events_sent: int) -> None:
+        # What was told since the watch looked is life enough, and may be about to wait.
+        if self._events_sent == events_sent and self._turnstile is None and not self._is_over:
             await self._told([self._meta()])
 
     # The turn itself.
@@ -191,6 +194,7 @@ class Generation:
         except Exception as error:
             log_failure("generation", error, stream=self.id)
             self._ending = InternalError()
+        await self._calmed()
         # From here on nobody can stop it: what it took is written down first, then told.
         self._ending = ending = self._ending or self._tally.ending()
         try:
@@ -202,6 +206,17 @@ class Generation:
         self._is_over = True
         await self._told(closing)
         self._conclude()
+
+    async def _calmed(self) -> None:
+        """Take a cancellation that came too late for upstream: it must not strike the books.
+
+        Of the last listener being gone a turn may learn, and stop itself, in its very last step.
+        """
+        task = self._task
+        if task is not None and task.cancelling():
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+            task.uncancel()
 
     async def _held(self) -> CompletionRequest:
         """Set aside what the turn may cost; the request is no longer than that affords."""
@@ -314,6 +329,15 @@ class Generation:
 
 async def _gone() -> None:
     raise ConnectionResetError
+
+
+def _new_id() -> str:
+    """32 hex digits: milliseconds, then 80 random bits.
+
+    By time, so that the books' indexes grow at one end; random ids made each commit dirty a page
+    of its own for every entry.
+    """
+    return f"{time.time_ns() // 1_000_000:012x}{token_hex(10)}"
 
 
 def _outcome(ending: ChukError | Done, tally: Tally) -> Outcome:

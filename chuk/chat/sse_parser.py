@@ -9,6 +9,10 @@ from __future__ import annotations
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _END = b"\n\n"
+# A long run looks at all that was pushed. Where runs turn out to be short, it must not do so again
+# and again: the time would grow with the square of a read.
+_LONG_RUNS = 4
+_SHORT_RUN = 16
 
 
 class EventTooLarge(Exception):
@@ -23,12 +27,20 @@ class EventStreamParser:
             upstream costs bounded memory.
     """
 
-    __slots__ = ("_at_start", "_buffer", "_max_event_bytes", "_position", "_skip_line_feed")
+    __slots__ = (
+        "_at_start",
+        "_buffer",
+        "_long_runs",
+        "_max_event_bytes",
+        "_position",
+        "_skip_line_feed",
+    )
 
     def __init__(self, max_event_bytes: int = 1_000_000) -> None:
         self._max_event_bytes = max_event_bytes
         self._buffer = b""
         self._position = 0
+        self._long_runs = 0
         self._at_start = True
         self._skip_line_feed = False
 
@@ -47,6 +59,7 @@ class EventStreamParser:
             chunk = self._buffer[self._position :] + chunk
         self._buffer = chunk
         self._position = 0
+        self._long_runs = _LONG_RUNS
         if self._at_start:
             self._pass_mark()
 
@@ -68,15 +81,20 @@ class EventStreamParser:
         return event
 
     def run(self, head: bytes, tail: bytes) -> tuple[list[bytes], int]:
-        """Look at the next events that begin with `head` and end with `tail`, all at once.
+        """Look at next events that begin with `head` and end with `tail`, all at once.
 
         Returns:
             What stands between head and tail in each, and how many bytes they take together
             (see `skip`). Nothing is consumed yet.
         """
         buffer, position = self._buffer, self._position
+        if not buffer.startswith(head, position):
+            return [], 0
+        if not self._long_runs:
+            return _leading(buffer, position, head, tail)
+        self._long_runs -= 1
         end = buffer.rfind(tail + _END, position)
-        if end < 0 or not buffer.startswith(head, position):
+        if end < 0:
             return [], 0
         run = buffer[position : end + len(tail)]
         # Split at one byte, then compared as a whole: a search for anything longer, or a look at
@@ -84,8 +102,8 @@ class EventStreamParser:
         inside = slice(len(head), -len(tail))
         middles = [event[inside] for event in run.split(b"\n")[::2]]
         if head + (tail + _END + head).join(middles) + tail != run:
-            middles, run = _leading(run, head, tail)
-        return middles, len(run) + len(_END) if middles else 0
+            return _leading(buffer, position, head, tail)
+        return middles, len(run) + len(_END)
 
     def skip(self, length: int) -> None:
         """Consume the events that `run` looked at."""
@@ -111,16 +129,17 @@ class EventStreamParser:
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _leading(run: bytes, head: bytes, tail: bytes) -> tuple[list[bytes], bytes]:
-    """The middles of the leading events that fit, and those events."""
+def _leading(buffer: bytes, position: int, head: bytes, tail: bytes) -> tuple[list[bytes], int]:
+    """The same as `run` for a few events, without a look at what follows them."""
     middles: list[bytes] = []
-    position = 0
-    for event in run.split(_END):
-        if not event.startswith(head) or not event.endswith(tail, len(head)):
+    start = position
+    while len(middles) < _SHORT_RUN and buffer.startswith(head, start):
+        end = buffer.find(_END, start)
+        if end < 0 or not buffer.endswith(tail, start + len(head), end):
             break
-        middles.append(event[len(head) : len(event) - len(tail)])
-        position += len(event) + len(_END)
-    return middles, run[: max(0, position - len(_END))]
+        middles.append(buffer[start + len(head) : end - len(tail)])
+        start = end + len(_END)
+    return middles, start - position
 
 
 def data_of(event: bytes) -> bytes | None:

@@ -220,7 +220,7 @@ class SpendingCap:
 class Difference:
     """A balance that the entries do not explain.
 
-    `what` names the figure: available, held, free_used, hold:<id>, usage.
+    `what` names the figure: available, held, free_used, allocated, hold:<id>, usage.
     """
 
     user_id: UUID

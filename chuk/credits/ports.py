@@ -95,7 +95,8 @@ class LedgerStore(Protocol):
 
         With a later `period` than the purse's, what is left of the old one lapses first and
         `allocated` becomes this amount. A grant of an earlier period (its event came late) is
-        entered and lapses at once. Without a period it adds to the present one.
+        entered and lapses at once. Without a period it adds to the present one, and the first
+        period of a purse adds to what was there before. An account under deletion gets nothing.
         """
         ...
 
@@ -126,7 +127,11 @@ class LedgerStore(Protocol):
         ...
 
     async def set_spending_cap(self, user_id: UUID, cap: SpendingCap) -> None:
-        """Replace both limits."""
+        """Replace both limits.
+
+        Raises:
+            Forbidden: the account is locked for deletion.
+        """
         ...
 
     async def receipts(

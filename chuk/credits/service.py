@@ -118,6 +118,13 @@ class Payment:
         self._latest = progress
         if not self._is_noting and not self.is_resolved:
             self._is_noting = True
+            # Not at once: an answer that came in one read has ended by then, and needs no note.
+            asyncio.get_running_loop().call_soon(self._begin_to_note)
+
+    def _begin_to_note(self) -> None:
+        if self.is_resolved:
+            self._is_noting = False
+        else:
             self._endings.in_background(self._write_notes(), f"progress of {self.hold.id}")
 
     async def _write_notes(self) -> None:

@@ -132,7 +132,11 @@ class FileReader(Protocol):
     """Reads files of every format that is no recording."""
 
     def read(
-        self, path: Path, *, format: Format, name: str  # noqa: A002
+        self,
+        path: Path,
+        *,
+        format: Format,
+        name: str,  # noqa: A002
     ) -> AbstractAsyncContextManager[Document]:
         """Read one; its recordings are there while the block runs.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 from operator import add
@@ -54,6 +55,9 @@ class SseSubscriber:
         self._writer: StreamWriter | None = None
         self._protocol: BaseProtocol | None = None
         self._is_chunked = False
+        # Told before the answer began: its events so far, and the number of the first.
+        self._untold: list[TurnEvent] = []
+        self._first_untold = 0
         # How a frame begins: `id: <stream>:`, and how the next one begins after one of content.
         self._begin = self._between = b""
 
@@ -61,7 +65,10 @@ class SseSubscriber:
         """See `chuk.chat.ports.Subscriber.deliver`."""
         protocol = self._protocol
         if protocol is None:
-            return partial(self._open, first_number, events)
+            if not self._untold:
+                self._first_untold = first_number
+            self._untold += events
+            return self._open
         data = self._framed(first_number, events)
         self._connection.written += len(data)
         if isinstance(events[-1], (Done, Failed)):
@@ -75,28 +82,37 @@ class SseSubscriber:
 
     async def _drained(self) -> None:
         assert self._writer is not None
-        await self._writer.drain()
+        # aiohttp lets all who wait share one future. A turn that is stopped while it waits would
+        # cancel it, and its own last words, which wait for the same one, would break off.
+        await asyncio.shield(self._writer.drain())
 
-    async def _open(self, first_number: int, events: Sequence[TurnEvent]) -> None:
-        """Begin the answer, with its first events in the same write as its head."""
-        opening, response = events[0], self.response
+    async def _open(self) -> None:
+        """Begin the answer, with all events so far in the same write as its head.
+
+        A turn that is stopped may never have waited for this: its next events then come along.
+        """
+        if not self._untold:
+            return
+        opening, response = self._untold[0], self.response
         if isinstance(opening, Failed):
             self.refusal = opening.error
             return
         assert isinstance(opening, Started)
         self._begin = b"id: %b:" % opening.stream_id.encode()
         self._between = b'"}\n\n' + self._begin
-        writer = await response.prepare(self._request)
+        writer = self._writer = cast(StreamWriter, await response.prepare(self._request))
         # They are sent; a kilobyte of them would stay with each open stream.
         response.headers.clear()
-        data = self._framed(first_number, events)
+        self._is_chunked, self._protocol = writer.chunked, writer.protocol
+        events, self._untold = self._untold, []
+        data = self._framed(self._first_untold, events)
         self._connection.written += len(data)
         if isinstance(events[-1], (Done, Failed)):
             await self._end(data)
-        else:
-            await response.write(data)
-        self._writer = cast(StreamWriter, writer)
-        self._is_chunked, self._protocol = self._writer.chunked, self._writer.protocol
+            return
+        await writer.write(data, drain=False)
+        if self._protocol.writing_paused:
+            await self._drained()
 
     def _framed(self, number: int, events: Sequence[TurnEvent]) -> bytes:
         """All events as one run of bytes."""

@@ -16,6 +16,7 @@ from benchmark import chart, machine, media, report, stages
 from benchmark.contenders import RELAYS
 from benchmark.figures import Figure
 from benchmark.memory import Refused
+from benchmark.money import money
 from benchmark.paced_load import BadAnswer
 from benchmark.plan import QUICK, Plan
 from benchmark.processes import StartFailed, alone, precedence
@@ -27,6 +28,7 @@ _STAGES = {
     "burst": stages.bursts,
     "paced": stages.paced,
     "media": media.media,
+    "money": money,
 }
 
 
@@ -95,7 +97,7 @@ def _measured(
 def _keep(out: Path, figures: Sequence[Figure], plan: Plan) -> None:
     facts = machine.describe(_CHECKOUT)
     gentle = f"{plan.gentle.streams} × {plan.gentle.tokens_per_second}/s"
-    print(f"\n{report.as_table(figures, gentle)}\n")
+    print(f"\n{report.as_text(figures, gentle)}\n")
     print(", ".join(f"{name} {value}" for name, value in facts.items()))
     out.mkdir(parents=True, exist_ok=True)
     stamp = time.strftime("%Y-%m-%dT%H%M%S")

@@ -1,7 +1,9 @@
 -- What wrk asks for, and one line of JSON of how it went. Times are microseconds.
-wrk.method = "POST"
 wrk.body = os.getenv("BENCH_BODY")
-wrk.headers["Content-Type"] = "application/json"
+if wrk.body then
+  wrk.method = "POST"
+  wrk.headers["Content-Type"] = "application/json"
+end
 if os.getenv("BENCH_AUTHORIZATION") then
   wrk.headers["Authorization"] = os.getenv("BENCH_AUTHORIZATION")
 end

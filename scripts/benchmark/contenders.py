@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,11 @@ DIRECT = "direct"
 LIBRARY = "library"
 RELAYS = (CHUK, BARE, FASTAPI)
 
+CHECKOUT = Path(__file__).resolve().parents[2]
+
 _NO_LIMIT = "1000000000"
-_CHECKOUT = Path(__file__).resolve().parents[2]
+_USER = "7a1e0d52-3c7b-4b0e-9f6d-2b8f4c5a9e10"
+_MONEY = "10000"
 _PACKAGES = Path(__file__).resolve().parents[1]
 
 
@@ -126,50 +130,77 @@ def start(name: str, upstream_port: int, *, cores: Sequence[int], folder: Path) 
 
 
 def _start_chuk(upstream_port: int, cores: Sequence[int], folder: Path) -> Target:
-    """This server as it is deployed: with its token check, its limits and its log."""
+    """This server as it is deployed: with its token check, its limits, its books and its log."""
+    return start_chuk(["-m", "chuk", "serve"], upstream_port, cores=cores, folder=folder)
+
+
+def start_chuk(
+    program: Sequence[str],
+    upstream_port: int,
+    *,
+    cores: Sequence[int],
+    folder: Path,
+    name: str = CHUK,
+) -> Target:
+    """Start this server, and give the user who will ask it money for a long time.
+
+    Args:
+        program: what Python runs.
+
+    Raises:
+        StartFailed: it did not come up.
+    """
     port = free_port()
     environment = {
-        "PYTHONPATH": str(_CHECKOUT),
+        "PYTHONPATH": os.pathsep.join((str(CHECKOUT), str(_PACKAGES))),
         "CHUK_HOST": "127.0.0.1",
         "CHUK_PORT": str(port),
-        "CHUK_DATA_DIR": str(folder / "chuk-data"),
+        "CHUK_DATA_DIR": str(folder / f"{name}-data"),
         "CHUK_SHUTDOWN_GRACE": "1",
         "CHUK_LIMIT_CHAT": _NO_LIMIT,
         "CHUK_LIMIT_FILE": _NO_LIMIT,
         # Else every answer after the first few would be a refusal.
-        "CHUK_PLAN_FREE_MESSAGES": "1000000",
         "CHUK_LIMIT_OTHER": _NO_LIMIT,
         "CHUK_LIMIT_ADDRESS": _NO_LIMIT,
         "OPENROUTER_API_KEY": "x",
         "OPENROUTER_BASE_URL": _upstream_url(upstream_port),
     }
     # The repository's configuration, but not the `.env` of whoever works in it.
-    home = folder / "home"
-    home.mkdir()
-    (home / "config").symlink_to(_CHECKOUT / "config")
-    chuk = [sys.executable, "-m", "chuk"]
+    home = folder / f"{name}-home"
+    home.mkdir(parents=True)
+    (home / "config").symlink_to(CHECKOUT / "config")
     process = Pinned(
-        CHUK,
-        [*chuk, "serve"],
+        name,
+        [sys.executable, *program],
         cores=cores,
         folder=folder,
         environment=environment,
         home=home,
     )
     _await(process, port, models=f"http://127.0.0.1:{port}/v1/models_info")
-    printed = subprocess.run(
-        [*chuk, "token"],
+    try:
+        # Else every answer after the free messages would be a refusal.
+        _command(["grant", _USER, _MONEY], environment, home)
+        token = _command(["token", "--user", _USER], environment, home)
+    except BaseException:
+        process.stop()
+        raise
+    return Target(name, port, "/v1/ai/chat", (("Authorization", f"Bearer {token}"),), process)
+
+
+def _command(arguments: Sequence[str], environment: Mapping[str, str], home: Path) -> str:
+    """Run one of this server's commands; returns what it printed."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "chuk", *arguments],
         env=clean_environment(environment),
         cwd=home,
         capture_output=True,
         text=True,
         check=False,
     )
-    if printed.returncode:
-        process.stop()
-        raise StartFailed(f"chuk token failed:\n{printed.stderr}")
-    token = printed.stdout.strip()
-    return Target(CHUK, port, "/v1/ai/chat", (("Authorization", f"Bearer {token}"),), process)
+    if ran.returncode:
+        raise StartFailed(f"chuk {arguments[0]} failed:\n{ran.stderr}")
+    return ran.stdout.strip()
 
 
 def _await(process: Pinned, port: int, *, models: str | None = None) -> None:

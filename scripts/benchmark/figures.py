@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 from benchmark.contenders import CHUK
 
-_TITLES = {"bare": "the bare relay", "fastapi": "FastAPI", "library": "the library"}
+BESIDE = "beside"
+_TITLES = {
+    "bare": "the bare relay",
+    "fastapi": "FastAPI",
+    "library": "the library",
+    BESIDE: "that",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,7 @@ class Figure:
         label: its name for people, with the load it was measured under.
         values: by relay; a relay that was not measured is missing.
         aim: what is expected of chuk.
+        beside: what the value of `BESIDE` is, for a figure that is not about relays.
     """
 
     key: str
@@ -46,6 +53,7 @@ class Figure:
     unit: str
     values: dict[str, float]
     aim: Aim | None = None
+    beside: str = ""
 
     def ratio(self, against: str) -> float | None:
         """Chuk's value over another relay's, where both are known."""
@@ -75,6 +83,8 @@ class Figure:
             "ratio_to_bare": self.ratio("bare"),
             "ratio_to_fastapi": self.ratio("fastapi"),
             "ratio_to_library": self.ratio("library"),
+            "beside": self.beside or None,
+            "ratio_to_beside": self.ratio(BESIDE),
             "aim": str(self.aim) if self.aim else None,
             "met": self.met,
         }

@@ -9,7 +9,7 @@ from benchmark.paced_load import Load
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The size of each measurement; a whole run takes under four minutes."""
+    """The size of each measurement; a whole run takes about six minutes."""
 
     rounds: int = 3
     burst_seconds: float = 3
@@ -23,6 +23,8 @@ class Plan:
     beside_files: Load = field(default=Load(streams=200, tokens=150, tokens_per_second=20, ramp=1))
     open_streams: int = 600
     idle_websockets: int = 2000
+    money_rounds: int = 3
+    money_seconds: float = 2
 
     @property
     def descriptors(self) -> int:
@@ -41,4 +43,5 @@ QUICK = Plan(
     fast=replace(Plan().fast, tokens=128),
     open_streams=300,
     idle_websockets=1000,
+    money_rounds=1,
 )

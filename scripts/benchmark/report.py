@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
-from benchmark.figures import Figure
+from benchmark.contenders import CHUK
+from benchmark.figures import BESIDE, Figure
 
 _COLUMNS = ("chuk", "bare", "fastapi", "direct", "library")
 _NOTE = """\
@@ -16,26 +17,67 @@ direct: no relay; its quickest tokens (p5) are what the added delays are counted
 paced rows FastAPI has {gentle} only: above that it falls behind for good. Where other programs
 took more than a few percent of the relay's core, delays say more about them than about it.
 library: what reads the format, called alone in a fresh process on the same core."""
+_MONEY_NOTE = """\
+Without books: the same server, whose turns hold, note and settle nothing. Supabase: a stand-in
+over a real Postgres that does not wait for its disk; SQLite does. CPU is the server's own alone."""
 
 
-def as_table(figures: Sequence[Figure], gentle: str) -> str:
+def as_text(figures: Sequence[Figure], gentle: str) -> str:
+    """A table of the figures about relays, and one of those about money."""
+    relays = [figure for figure in figures if not figure.beside]
+    money = [figure for figure in figures if figure.beside]
+    parts = []
+    if relays:
+        parts += [_relays(relays), _NOTE.format(gentle=gentle)]
+    if money:
+        parts += [_money(money), _MONEY_NOTE]
+    return "\n\n".join(parts)
+
+
+def _relays(figures: Sequence[Figure]) -> str:
     """One row for each figure: each relay's value, chuk's ratios, the aim and whether it is met."""
     header = ["", "unit", *_COLUMNS, "chuk:bare", "chuk:fastapi", "aim", ""]
-    rows = [header]
-    for figure in figures:
-        rows.append(
-            [
-                figure.label,
-                figure.unit,
-                *(number(figure.values.get(name)) for name in _COLUMNS),
-                number(figure.ratio("bare")),
-                number(figure.ratio("fastapi")),
-                str(figure.aim or ""),
-                {True: "met", False: "MISSED", None: "unknown" if figure.aim else ""}[figure.met],
-            ]
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    text_columns = {0, 1, len(header) - 2, len(header) - 1}
+    rows = [
+        [
+            figure.label,
+            figure.unit,
+            *(number(figure.values.get(name)) for name in _COLUMNS),
+            number(figure.ratio("bare")),
+            number(figure.ratio("fastapi")),
+            str(figure.aim or ""),
+            _verdict(figure),
+        ]
+        for figure in figures
+    ]
+    return _table([header, *rows], text_columns={0, 1, len(header) - 2, len(header) - 1})
+
+
+def _money(figures: Sequence[Figure]) -> str:
+    """One row for each figure: its value, what it is put beside, their ratio, and the aim."""
+    header = ["", "unit", "value", "beside", "", "ratio", "aim", ""]
+    rows = [
+        [
+            figure.label,
+            figure.unit,
+            number(figure.values.get(CHUK)),
+            figure.beside,
+            number(figure.values.get(BESIDE)),
+            number(figure.ratio(BESIDE)),
+            str(figure.aim or ""),
+            _verdict(figure),
+        ]
+        for figure in figures
+    ]
+    return _table([header, *rows], text_columns={0, 1, 3, 6, 7})
+
+
+def _verdict(figure: Figure) -> str:
+    return {True: "met", False: "MISSED", None: "unknown" if figure.aim else ""}[figure.met]
+
+
+def _table(rows: Sequence[Sequence[str]], *, text_columns: Container[int]) -> str:
+    """The first row is the header; columns of text stand left, numbers right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
         cells = [
@@ -44,7 +86,7 @@ def as_table(figures: Sequence[Figure], gentle: str) -> str:
         ]
         lines.append("  ".join(cells).rstrip())
     lines.insert(1, "-" * max(map(len, lines)))
-    return "\n".join([*lines, "", _NOTE.format(gentle=gentle)])
+    return "\n".join(lines)
 
 
 def number(value: float | None) -> str:

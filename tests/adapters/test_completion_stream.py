@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from chuk.chat.events import Content, Ended, Finished, Opened, Reasoning, UpstreamUsage
 from chuk.errors import (
@@ -129,6 +130,29 @@ def test_what_looks_like_a_text_is_not_taken_for_one() -> None:
     contents = (b'"a"', b'"b","x":1', b"null", b'"c"', b'{"d":1}', b'"e"', b'""', b'"f"')
     _, events = read(b"".join(map(alike, contents)))
     assert pieces_of(events) == ["a", "b", "c", "e", "f"]
+
+
+@pytest.mark.parametrize("between", [b": c\n\n", b"data: x\n\n"], ids=["comment", "nonsense"])
+@pytest.mark.parametrize("together", [1, 3, 40])
+def test_many_short_runs_in_one_read_lose_nothing(between: bytes, together: int) -> None:
+    texts = [f"{number} " for number in range(600)]
+    events = [said(text) + (between if n % together == 0 else b"") for n, text in enumerate(texts)]
+    _, found = read(said("a"), b"".join(events), DONE)
+    assert pieces_of(found) == ["a", *texts]
+
+
+def test_one_stream_is_complained_of_once() -> None:
+    with capture_logs() as lines:
+        _, events = read(said("a"), b"data: {\n\n" * 1_000, chunk(content=7), said("b"), DONE)
+    assert pieces_of(events) == ["a", "b"]
+    assert len(lines) == 1
+
+
+def test_texts_that_are_none_do_not_make_up_for_each_other() -> None:
+    # Put into one array, these three are three elements.
+    literals = (r'x",["y', "z", r'w"],"v')
+    _, events = read(said("a"), b"".join(map(said, literals)), said("b"))
+    assert pieces_of(events) == ["a", "z", "b"]
 
 
 def said(literal: str) -> bytes:

@@ -107,6 +107,29 @@ async def test_a_connection_that_cannot_be_trusted_serves_nobody_else(
     assert server.connections == 2
 
 
+@pytest.mark.parametrize("stray", [plain(b"stray"), b"noise", b"HTTP/1.1 200 OK\r\nContent-Le"])
+async def test_what_follows_an_end_that_was_only_waited_for_is_not_trusted_either(
+    push: PushClient, stray: bytes
+) -> None:
+    may_end, gone = asyncio.Event(), asyncio.Event()
+
+    async def answer(
+        _head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        writer.write(CHUNKED + framed(b"Hello"))
+        await may_end.wait()
+        writer.write(framed(b"") + stray)
+        await reader.read()
+        gone.set()
+
+    async with raw_upstream(answer) as url:
+        async with push.post(url, b"", {}) as exchange:
+            await exchange.relay(lambda _: exchange.let_go())
+        may_end.set()
+        async with asyncio.timeout(5):
+            await gone.wait()
+
+
 async def test_what_a_server_says_unasked_closes_an_idle_connection(push: PushClient) -> None:
     may_speak, gone = asyncio.Event(), asyncio.Event()
 
@@ -140,13 +163,14 @@ async def test_a_body_without_a_length_ends_with_its_connection(push: PushClient
         [CHUNKED + framed(b"Hello")],
         [CHUNKED + b"zz\r\n"],
         [b"SSH-2.0-OpenSSH\r\n"],
+        [b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nHello"],
         [b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000],
         [b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000],
         [plain(b"not packed at all", b"Content-Encoding: gzip")],
         [plain(gzip.compress(bytes(50_000_000)), b"Content-Encoding: gzip")],
     ],
     ids=[
-        *["nothing", "half a head", "too short", "no last chunk", "no chunk", "no http"],
+        *["nothing", "half a head", "too short", "no last chunk", "no chunk", "no http", "upgrade"],
         *["many headers", "a long header", "wrongly packed", "a bomb"],
     ],
 )
@@ -231,6 +255,68 @@ async def test_a_slow_taker_slows_the_server_down(push: PushClient) -> None:
         may_go_on.set()
         await relay
     assert received == 400 * 65_536
+
+
+async def test_a_taker_that_fails_is_given_nothing_more(push: PushClient) -> None:
+    taken = []
+    may_speak = asyncio.Event()
+
+    async def answer(_head: bytes, _reader: object, writer: asyncio.StreamWriter) -> None:
+        writer.write(CHUNKED)
+        await may_speak.wait()
+        for _ in range(10):
+            writer.write(framed(b"a"))
+            await asyncio.sleep(0)
+        writer.write(framed(b""))
+
+    def take(chunk: bytes) -> None:
+        taken.append(chunk)
+        raise RuntimeError("odd")
+
+    async with raw_upstream(answer) as url, push.post(url, b"", {}) as exchange:
+        may_speak.set()
+        with pytest.raises(RuntimeError, match="odd"):
+            await exchange.relay(take)
+    assert len(taken) == 1
+
+
+async def test_what_comes_in_one_read_is_taken_at_once(push: PushClient) -> None:
+    taken = []
+    may_speak = asyncio.Event()
+
+    async def answer(_head: bytes, _reader: object, writer: asyncio.StreamWriter) -> None:
+        writer.write(CHUNKED)
+        await may_speak.wait()
+        writer.write(framed(b"x") * 5_000 + framed(b""))
+
+    async with raw_upstream(answer) as url, push.post(url, b"", {}) as exchange:
+        may_speak.set()
+        await exchange.relay(taken.append)
+    assert b"".join(taken) == b"x" * 5_000
+    assert len(taken) < 10
+
+
+async def test_bombs_in_pieces_do_not_pile_up_before_a_slow_taker(push: PushClient) -> None:
+    packed = gzip.compress(bytes(50_000_000))
+    pieces = (packed[at : at + 500] for at in range(0, len(packed), 500))
+    head = SSE_HEAD + b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+    wire = b"".join(map(framed, pieces)) + framed(b"")
+    all_sent = asyncio.Event()
+    sizes = []
+
+    async def answer(_head: bytes, _reader: object, writer: asyncio.StreamWriter) -> None:
+        writer.write(head + wire)
+        await writer.drain()
+        all_sent.set()
+
+    def take(chunk: bytes) -> object:
+        sizes.append(len(chunk))
+        return all_sent.wait
+
+    async with raw_upstream(answer) as url, push.post(url, b"", {}) as exchange:
+        with pytest.raises(ConnectionBroken):
+            await exchange.relay(take)
+    assert max(sizes) <= 1_048_576
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_no_connection(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import aiohttp
+import psycopg
 import pytest
 
 from chuk.credits.money import MicroEuro
@@ -231,3 +233,47 @@ async def test_a_person_has_one_folder_in_each_private_bucket(
         cursor = await connection.execute("delete from storage.objects returning name")
         assert {name for (name,) in await cursor.fetchall()} == {f"{ADA}/mine.png"}
     assert await project.storage.names("images") == [f"{BOB}/a/theirs.png"]
+
+
+async def test_a_locked_account_adds_no_file_although_its_token_is_still_good(
+    project: FakeSupabaseProject,
+) -> None:
+    async def add(user: UUID, name: str) -> None:
+        claims = {"role": "authenticated", "sub": str(user)}
+        async with project.rest.acting_as(claims) as connection:
+            await connection.execute(
+                "insert into storage.objects (bucket_id, name) values ('images', %s)",
+                (f"{user}/{name}",),
+            )
+
+    async def rename(user: UUID) -> int:
+        claims = {"role": "authenticated", "sub": str(user)}
+        async with project.rest.acting_as(claims) as connection:
+            cursor = await connection.execute(
+                "update storage.objects set bucket_id = 'project-files'"
+            )
+            return cursor.rowcount
+
+    books = books_of(project)
+    await add(ADA, "1.png")
+    deletion = await books.deletions.begin(ADA)
+    assert deletion is not None
+    for is_finished in (False, True):
+        if is_finished:
+            await books.deletions.finish(deletion.id)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await add(ADA, "2.png")
+        # Nor does one escape from the listing of what is to be removed.
+        assert await rename(ADA) == 0
+    await add(BOB, "1.png")
+    assert await rename(BOB) == 1
+    assert await project.storage.names("images") == [f"{ADA}/1.png"]
+    await books.close()
+
+
+async def test_whether_an_account_is_open_is_told_to_itself_alone(
+    ada: Caller, nobody: Caller
+) -> None:
+    assert await ada.ask("POST", "rpc/account_is_open", {}) == (200, True)
+    status, error = await nobody.ask("POST", "rpc/account_is_open", {})
+    assert (status, error["code"]) == (401, "42501")

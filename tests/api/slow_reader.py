@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from tests.fakes.openrouter import FakeOpenRouter
 from tests.harness import MODEL, RunningServer
 
 # A few of the loopback interface's packets: with less, the kernel sends in fits and starts.
@@ -57,10 +58,13 @@ class SlowReader:
         async with asyncio.timeout(10):
             return await asyncio.get_running_loop().sock_recv(self._socket, size)
 
+    async def send(self, data: bytes) -> None:
+        """Send more, as it is."""
+        await asyncio.get_running_loop().sock_sendall(self._socket, data)
+
     async def say(self, document: object) -> None:
         """Send one message over the WebSocket."""
-        frame = _masked_text(json.dumps(document).encode())
-        await asyncio.get_running_loop().sock_sendall(self._socket, frame)
+        await self.send(_masked_text(json.dumps(document).encode()))
 
     async def rest(self) -> bytes:
         """All that is left, up to the end of the connection."""
@@ -75,6 +79,20 @@ class SlowReader:
     def leave(self) -> None:
         """Close without a word."""
         self._socket.close()
+
+
+class HeldBack:
+    """True once a completion has not gone on for a hundred looks."""
+
+    def __init__(self, openrouter: FakeOpenRouter) -> None:
+        self._openrouter = openrouter
+        self._sent = self._looks = 0
+
+    def __call__(self) -> bool:
+        sent = sum(record.pieces_sent for record in self._openrouter.completions)
+        self._looks = self._looks + 1 if sent == self._sent else 0
+        self._sent = sent
+        return sent > 0 and self._looks >= 100
 
 
 def text_frames(data: bytes) -> Iterator[str]:

@@ -10,7 +10,7 @@ from itertools import islice
 
 import pytest
 
-from tests.api.slow_reader import SlowReader, text_frames
+from tests.api.slow_reader import HeldBack, SlowReader, text_frames
 from tests.conftest import StartServer
 from tests.fakes.openrouter import FakeOpenRouter, Reply
 from tests.harness import RunningServer, answer_text, eventually, live_sse
@@ -23,20 +23,6 @@ _MEGABYTE = 1_000_000
 def long_answer() -> Iterator[str]:
     """32 MB of text, a different piece each time."""
     return (f"{number:08d}".ljust(_PIECE, "x") for number in range(_PIECES))
-
-
-class HeldBack:
-    """True once a completion has not gone on for a hundred looks."""
-
-    def __init__(self, openrouter: FakeOpenRouter) -> None:
-        self._openrouter = openrouter
-        self._sent = self._looks = 0
-
-    def __call__(self) -> bool:
-        sent = sum(record.pieces_sent for record in self._openrouter.completions)
-        self._looks = self._looks + 1 if sent == self._sent else 0
-        self._sent = sent
-        return sent > 0 and self._looks >= 100
 
 
 @pytest.mark.parametrize("over_socket", [False, True])

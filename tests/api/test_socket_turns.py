@@ -11,7 +11,7 @@ import pytest
 
 from tests.api.socket_client import STALLING, message
 from tests.conftest import StartServer
-from tests.fakes.openrouter import FakeOpenRouter, Reply
+from tests.fakes.openrouter import FakeOpenRouter, Fault, Reply
 from tests.harness import MODEL, RunningServer, answer_text, turn_events
 
 
@@ -129,6 +129,43 @@ async def test_four_turns_run_side_by_side_and_a_fifth_is_refused(
         # There is room again.
         await socket.send_json(message(id=9))
         assert (await turn_events(socket))[-1] == {"id": 9, "done": True}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"type": "nonsense"}, message(token="nonsense"), message(model_id=7)]
+)
+async def test_an_error_beside_a_turn_does_not_seem_to_be_its_end(
+    server: RunningServer, openrouter: FakeOpenRouter, wrong: dict[str, Any]
+) -> None:
+    openrouter.script(STALLING)
+    async with server.socket() as socket:
+        await socket.send_json(message(id="x"))
+        await until_text(socket)
+        await socket.send_json({**wrong, "id": "x"})
+        refusal = await receive(socket)
+        assert "error" in refusal and "id" not in refusal
+        openrouter.release.set()
+        events = await turn_events(socket)
+        assert answer_text(events) == "b" and events[-1] == {"id": "x", "done": True}
+
+
+async def test_a_socket_that_is_closing_begins_no_turn_that_it_would_cut(
+    server: RunningServer, openrouter: FakeOpenRouter
+) -> None:
+    # It closes once the books of its running turn are closed, which ask what it cost.
+    openrouter.fail("/generation", Fault(hang=True))
+    openrouter.script(STALLING, STALLING)
+    async with server.socket() as socket:
+        await socket.send_json(message(id="x"))
+        await until_text(socket)
+        for _ in range(3):
+            await socket.send_str("nonsense")
+            assert "error" in await receive(socket)
+        await socket.send_json(message(id="y"))
+        refusal = await receive(socket)
+        assert refusal["id"] == "y" and refusal["error"]["code"] == "SERVICE_UNAVAILABLE"
+        openrouter.release.set()
+        assert (await turn_events(socket))[-1]["error"]["code"] == "STREAM_INTERRUPTED"
 
 
 async def test_an_id_that_is_in_use_is_refused_without_ending_its_turn(

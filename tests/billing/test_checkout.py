@@ -12,6 +12,7 @@ from chuk.errors import (
     AlreadySubscribed,
     BillingError,
     ChukError,
+    Forbidden,
     NoSubscription,
     ProviderError,
     ServiceUnavailable,
@@ -239,3 +240,35 @@ async def test_sync_has_nothing_to_ask_for_who_never_subscribed(till: Till) -> N
     await till.subscriptions.sync(OTHER_USER)
     assert till.fake.calls == []
     assert (await till.status(OTHER_USER)).subscription_status == "none"
+
+
+async def test_who_pays_while_another_page_is_wanted_is_sold_nothing_twice(till: Till) -> None:
+    first = await till.page()
+    looked = till.fake.hold("/v1/subscriptions")
+    second = asyncio.create_task(till.page())
+    await looked.reached.wait()  # it has seen that there is no subscription
+    till.fake.account.complete_checkout(first)
+    looked.open()
+    with pytest.raises(AlreadySubscribed):
+        await second
+    assert len(till.fake.account.sessions) == 1
+
+
+async def test_an_account_that_another_process_has_locked_is_sold_nothing(till: Till) -> None:
+    await till.page()
+    await till.deletions.begin(USER)
+    with pytest.raises(Forbidden):
+        await till.page()
+
+
+async def test_a_customer_made_while_its_account_is_locked_is_deleted_again(till: Till) -> None:
+    customer_made = till.fake.hold(CUSTOMERS, method="POST")
+    page = asyncio.create_task(till.page())
+    await customer_made.reached.wait()
+    await till.deletions.begin(USER)
+    # Stripe's search may not find what was made a moment ago.
+    customer_made.open()
+    with pytest.raises(Forbidden):
+        await page
+    (customer,) = till.fake.account.customers.values()
+    assert customer["deleted"] is True

@@ -81,3 +81,21 @@ async def test_late_events_bring_nothing_back(till: Till) -> None:
     assert (await till.reconciliation.run()).differences == {}
     assert await till.store.customer_of(USER) is None
     assert await till.store.subscription(USER) is None
+
+
+async def test_a_customer_that_the_deletion_did_not_find_goes_as_soon_as_it_is_seen(
+    till: Till,
+) -> None:
+    await till.deletions.begin(USER)
+    await till.erasure.run(USER)
+    # Stripe's search did not show it yet, and the process that made it died.
+    lost = till.fake.account.add_customer({"user_id": str(USER)})
+    till.fake.account.subscribe(lost["id"])
+    dry = await till.reconciliation.run(dry_run=True)
+    assert dry.differences == {lost["id"]: ("is of an erased account",)}
+    assert "deleted" not in till.fake.account.customers[lost["id"]]
+    report = await till.reconciliation.run()
+    assert report.differences == {lost["id"]: ("erased",)}
+    assert till.fake.account.customers[lost["id"]]["deleted"] is True
+    assert {each["status"] for each in till.fake.account.subscriptions.values()} == {"canceled"}
+    assert (await till.reconciliation.run()).differences == {}

@@ -226,3 +226,14 @@ async def test_events_of_two_customers_do_not_wait_for_each_other(till: Till) ->
     gate.open()
     assert await waiting == 200
     assert (await till.purse(USER)).available == (await till.purse(OTHER_USER)).available == PAID
+
+
+async def test_a_dispute_is_replayed_although_its_charge_is_not_kept(till: Till) -> None:
+    subscription = await till.subscribe()
+    till.fake.account.dispute(subscription["latest_invoice"], 1000)
+    (event,) = till.fake.account.events_of("charge.dispute.created")
+    await till.hear(event)
+    before = len(till.fake.calls)
+    await till.inbox.replay(event["id"])
+    asked = [call.path for call in till.fake.calls[before:]]
+    assert f"/v1/customers/{subscription['customer']}" in asked

@@ -10,6 +10,7 @@ import pytest
 
 from chuk.credits.money import MicroEuro
 from tests.billing.till import USER, Till, open_supabase_till, open_till
+from tests.contracts.stores import hold_request, usage
 from tests.fakes.stripe import PRICE, FakeStripe
 from tests.fakes.stripe_account import StripeAccount
 from tests.fakes.stripe_objects import OTHER_PRICE
@@ -202,6 +203,20 @@ async def test_a_partial_refund_takes_back_its_part_and_never_more_than_there_is
     assert (await till.purse()).available == 0
 
 
+async def test_a_full_refund_in_uneven_parts_leaves_nothing_behind(
+    till: Till, account: StripeAccount
+) -> None:
+    account.prices[PRICE]["unit_amount"] = 1700
+    subscription = await till.subscribe()
+    await till.ledger.open_hold(hold_request("a turn", 6_000_000, user=USER))
+    for cents in (567, 567, 566):
+        account.refund(subscription["latest_invoice"], cents)
+        await look(till)
+    assert (await till.purse()).available == 0
+    await till.ledger.release("a turn", usage())
+    assert (await till.purse()).available == 0
+
+
 async def test_a_refund_of_an_old_invoice_takes_nothing_of_the_present_period(
     till: Till, account: StripeAccount
 ) -> None:
@@ -225,6 +240,35 @@ async def test_a_dispute_takes_back_what_it_is_about(till: Till, account: Stripe
     account.dispute(subscription["latest_invoice"], 1000)
     await look(till)
     assert (await till.purse()).available == 8_000_000
+
+
+@pytest.mark.parametrize("is_heard_in_time", [True, False])
+async def test_a_dispute_that_was_won_has_taken_nothing_whenever_it_is_heard_of(
+    till: Till, account: StripeAccount, is_heard_in_time: bool
+) -> None:
+    subscription = await till.subscribe()
+    dispute = account.dispute(subscription["latest_invoice"], 1000)
+    if is_heard_in_time:
+        await look(till)
+        await spend(till, 3_000_000)
+    dispute["status"] = "won"
+    for _ in range(2):
+        await till.subscriptions.sync(USER)
+    assert (await till.purse()).available == (13_000_000 if is_heard_in_time else PAID)
+    assert await till.ledger.verify() == []
+
+
+async def test_a_dispute_won_after_its_period_gives_nothing_of_the_present_one(
+    till: Till, account: StripeAccount
+) -> None:
+    subscription = await till.subscribe()
+    dispute = account.dispute(subscription["latest_invoice"])
+    await look(till)
+    account.renew(subscription["id"])
+    await look(till)
+    dispute["status"] = "won"
+    await till.subscriptions.sync(USER)
+    assert (await till.purse()).available == PAID
 
 
 async def test_a_mere_inquiry_takes_nothing(till: Till, account: StripeAccount) -> None:

@@ -15,7 +15,7 @@ from chuk.chat.books import TurnBooks
 from chuk.chat.command import ChatCommand, CompletionRequest, Message
 from chuk.chat.events import Content, TurnEvent, UpstreamEvent, count_events
 from chuk.chat.generation import Generation, Patience
-from chuk.chat.ports import Take, Wait
+from chuk.chat.ports import Take, Upstream, Wait
 from chuk.chat.resolution import resolve
 from chuk.credits.ledger import Hold, HoldRequest, Progress, Resolved, UsageRecord
 from chuk.credits.money import MicroEuro
@@ -73,6 +73,30 @@ class ScriptedUpstream:
             self.is_open = False
 
 
+class PushedUpstream:
+    """Hands on what it is given in that very call, as a real one does in the socket's callback."""
+
+    def __init__(self) -> None:
+        self._take: Take | None = None
+        self._waits: asyncio.Queue[Wait | None] = asyncio.Queue()
+
+    def pushes(self, batch: Sequence[UpstreamEvent]) -> None:
+        """One read; only for a turn that has begun."""
+        assert self._take is not None
+        if (wait := self._take(batch)) is not None:
+            self._waits.put_nowait(wait)
+
+    def ends(self) -> None:
+        """Nothing follows."""
+        self._waits.put_nowait(None)
+
+    async def complete(self, request: CompletionRequest, take: Take) -> None:
+        """See `chuk.chat.ports.Upstream.complete`."""
+        self._take = take
+        while (wait := await self._waits.get()) is not None:
+            await wait()
+
+
 class Listener:
     """Keeps what it is told, and checks the numbers.
 
@@ -107,6 +131,8 @@ class Listener:
 class OneTurnsLedger:
     """Holds whatever is asked, and notes how each hold ends; what a turn asks of a ledger.
 
+    As with a real one, an answer takes a moment, and who is cancelled meanwhile gets none.
+
     Attributes:
         opened: ids of all holds there ever were.
         ends: by hold id, `settled` or `released`.
@@ -117,6 +143,7 @@ class OneTurnsLedger:
         self.ends: dict[str, str] = {}
 
     async def open_hold(self, request: HoldRequest) -> Hold:
+        await asyncio.sleep(0)
         self.opened.add(request.id)
         return Hold(request.id, request.user_id, request.at_most, is_free_message=False)
 
@@ -124,9 +151,11 @@ class OneTurnsLedger:
         assert hold_id not in self.ends
 
     async def settle(self, hold_id: str, cost: MicroEuro, usage: UsageRecord) -> Resolved:
+        await asyncio.sleep(0)
         return self._ended(hold_id, "settled", cost)
 
     async def release(self, hold_id: str, usage: UsageRecord) -> Resolved:
+        await asyncio.sleep(0)
         return self._ended(hold_id, "released", MicroEuro(0))
 
     def _ended(self, hold_id: str, end: str, charged: MicroEuro) -> Resolved:
@@ -135,9 +164,7 @@ class OneTurnsLedger:
         return Resolved(charged, is_new=True)
 
 
-def a_turn(
-    upstream: ScriptedUpstream, ledger: OneTurnsLedger | None = None, **fields: Any
-) -> Generation:
+def a_turn(upstream: Upstream, ledger: OneTurnsLedger | None = None, **fields: Any) -> Generation:
     """A turn that has not begun."""
     command = ChatCommand("maker/model", (Message("user", "Hello"),), **fields)
     credit_service = Credits(

@@ -25,6 +25,7 @@ from tests.chat.scripted_turns import (
     PATIENCE,
     Listener,
     OneTurnsLedger,
+    PushedUpstream,
     ScriptedUpstream,
     a_turn,
     says,
@@ -65,7 +66,33 @@ async def test_a_sign_of_life_never_follows_the_end() -> None:
     turn.tick(asyncio.get_running_loop().time() + PATIENCE.silence)
     await task
     await settle()
+    assert listener.kinds()[-3:] == SUCCESS[-3:]
+
+
+async def test_a_sign_of_life_gives_way_to_what_upstream_says_just_then() -> None:
+    upstream, listener = PushedUpstream(), Listener()
+    turn = a_turn(upstream)
+    task = turn.begin(listener)
+    await settle()
+    listener.may_go_on.clear()
+    turn.tick(asyncio.get_running_loop().time() + PATIENCE.silence)
+    upstream.pushes([OPENED, says("a")])
+    await settle()
+    listener.may_go_on.set()
+    await settle()
+    upstream.pushes([Ended()])
+    upstream.ends()
+    await task
     assert listener.kinds() == SUCCESS
+
+
+async def test_a_client_that_the_last_read_finds_gone_does_not_disturb_the_books() -> None:
+    upstream, listener, ledger = ScriptedUpstream(), Listener(), OneTurnsLedger()
+    listener.gone = True
+    turn = a_turn(upstream, ledger)
+    upstream.gives([OPENED, says("a"), Finished("stop"), UpstreamUsage(1, 1, 2), Ended()], None)
+    await turn.begin(listener)
+    assert ledger.ends == {turn.id: "settled"}
 
 
 async def test_a_silent_upstream_is_covered_and_at_last_given_up() -> None:

@@ -57,7 +57,7 @@ class BooksUnderTest:
     """One store of each kind over one database, and what no port offers.
 
     Attributes:
-        tamper: adds to what a user's purse says is available, past the ledger.
+        tamper: adds to a figure of a user's purse (`available`, `allocated`), past the ledger.
         naming: the tables with a row in which this word or user id stands.
         anonymous: month, operation, model, requests, tokens, US dollars, charged.
     """
@@ -65,7 +65,7 @@ class BooksUnderTest:
     ledger: LedgerStore
     billing: BillingStore
     deletions: DeletionStore
-    tamper: Callable[[UUID, int], Awaitable[None]]
+    tamper: Callable[[UUID, str, int], Awaitable[None]]
     naming: Callable[[UUID | str], Awaitable[set[str]]]
     anonymous: Callable[[], Awaitable[Sequence[tuple[Any, ...]]]]
     clock: StillClock = field(default_factory=StillClock)
@@ -84,10 +84,8 @@ async def sqlite_books(folder: Path) -> AsyncIterator[BooksUnderTest]:
 
         return await asyncio.to_thread(work)
 
-    async def tamper(user_id: UUID, by: int) -> None:
-        await run(
-            "UPDATE purses SET available = available + ? WHERE user_id = ?", by, user_id.bytes
-        )
+    async def tamper(user_id: UUID, what: str, by: int) -> None:
+        await run(f"UPDATE purses SET {what} = {what} + ? WHERE user_id = ?", by, user_id.bytes)
 
     async def naming(word: UUID | str) -> set[str]:
         found = set()
@@ -122,13 +120,12 @@ async def supabase_books(_folder: Path) -> AsyncIterator[BooksUnderTest]:
     async with FakeSupabaseProject() as project:
         clock = StillClock()
 
-        async def tamper(user_id: UUID, by: int) -> None:
-            await project.database.run(
-                "update public.user_billing set available_micro = available_micro + %s"
-                " where user_id = %s",
-                by,
-                user_id,
+        async def tamper(user_id: UUID, what: str, by: int) -> None:
+            query = (
+                f"update public.user_billing set {what}_micro = {what}_micro + %s"
+                " where user_id = %s"
             )
+            await project.database.run(query.encode(), by, user_id)
 
         async def naming(word: UUID | str) -> set[str]:
             tables = await project.database.run(

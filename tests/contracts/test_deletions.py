@@ -232,3 +232,29 @@ async def test_nothing_that_comes_late_brings_an_erased_account_back(
         with pytest.raises(Forbidden):
             await late
     assert await books.naming(ADA) == before
+
+
+async def test_an_event_about_an_erased_account_is_kept_without_whom_it_was_about(
+    books: BooksUnderTest,
+) -> None:
+    await books.billing.link_customer(ADA, "cus_ada")
+    await begin(books)
+    await books.deletions.erase_records(ADA)
+    # Deleting a customer makes events of its own, which come after everything is erased.
+    late = InboxEvent("evt_late", "customer.deleted", "cus_ada", "sub_ada", NOW)
+    assert await books.billing.record_event(late)
+    await books.billing.mark_applied(late.id)
+    for name in ("cus_ada", "sub_ada"):
+        assert await books.naming(name) == set()
+    assert not await books.billing.record_event(late)
+
+
+async def test_an_event_that_names_no_customer_is_kept_without_its_object(
+    books: BooksUnderTest,
+) -> None:
+    # Nobody could find it again when its account is erased.
+    dispute = InboxEvent("evt_1", "charge.dispute.created", None, "du_ada", NOW)
+    assert await books.billing.record_event(dispute)
+    assert await books.billing.event("evt_1") == dispute
+    await books.billing.mark_applied("evt_1")
+    assert await books.naming("du_ada") == set()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from chuk.credits.ledger import Basis, Difference, Operation, Outcome, Receipt, UsageSum
 from chuk.credits.money import MicroEuro
 from tests.contracts.stores import ADA, BOB, NOW, BooksUnderTest, hold_request, usage
@@ -109,14 +111,18 @@ async def test_costs_that_stayed_unknown_are_reported_newest_first_for_all_users
     assert [each.id for each in await books.ledger.unknown_costs(9)] == ["4", "3", "1"]
 
 
-async def test_a_purse_that_was_tampered_with_is_found(books: BooksUnderTest) -> None:
-    await books.ledger.grant(ADA, MicroEuro(10_000), "a cent")
+@pytest.mark.parametrize(("what", "rightly"), [("available", 6_000), ("allocated", 10_000)])
+async def test_a_purse_that_was_tampered_with_is_found(
+    books: BooksUnderTest, what: str, rightly: int
+) -> None:
+    await books.ledger.grant(ADA, MicroEuro(500), "of the period before", NOW - timedelta(days=31))
+    await books.ledger.grant(ADA, MicroEuro(10_000), "a cent", NOW)
     await books.ledger.grant(BOB, MicroEuro(10_000), "another")
     await books.ledger.open_hold(hold_request("turn", 4_000))
     assert list(await books.ledger.verify()) == []
-    await books.tamper(ADA, 7)
+    await books.tamper(ADA, what, 7)
     assert list(await books.ledger.verify()) == [
-        Difference(ADA, "available", recorded=6_007, computed=6_000)
+        Difference(ADA, what, recorded=rightly + 7, computed=rightly)
     ]
-    await books.tamper(ADA, -7)
+    await books.tamper(ADA, what, -7)
     assert list(await books.ledger.verify()) == []

@@ -30,6 +30,13 @@ INSERT INTO stripe_events (id, type, customer_id, object_id, created_at, receive
 VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING
 """
+# Whom an erased account's late event was about must not come back with it.
+_FORGET_UNKNOWN = """
+UPDATE stripe_events SET customer_id = NULL, object_id = NULL
+WHERE id = ? AND NOT EXISTS (
+    SELECT 1 FROM customers WHERE customers.customer_id = stripe_events.customer_id
+)
+"""
 _EVENTS = "SELECT id, type, customer_id, object_id, created_at, attempts FROM stripe_events"
 
 
@@ -195,6 +202,7 @@ def _mark_applied(connection: sqlite3.Connection, event_id: str, now: int) -> No
         "UPDATE stripe_events SET applied_at = coalesce(applied_at, ?), error = NULL WHERE id = ?",
         (now, event_id),
     )
+    connection.execute(_FORGET_UNKNOWN, (event_id,))
 
 
 def _mark_failed(connection: sqlite3.Connection, event_id: str, error: str) -> None:

@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar, TypeVarTuple
@@ -27,9 +27,13 @@ from chuk.errors import ServiceUnavailable
 FILE_NAME = "chuk.sqlite3"
 
 _BUSY_TIMEOUT = 5000
+# The log is emptied while nobody writes: whoever still reads an old state is not waited for long.
+_EMPTYING_TIMEOUT = 200
 _MOST_AT_ONCE = 1000
-# A commit costs far more than what stands in it: under load they come no faster than this.
+# A commit costs far more than what stands in it, so that under load they come no faster than
+# this: after one of a single caller, and after one that several shared.
 _PACE = 0.004
+_BUSY_PACE = 0.01
 
 _log = structlog.get_logger(part="sqlite")
 
@@ -83,20 +87,25 @@ class Database:
     """
 
     def __init__(
-        self, writer: sqlite3.Connection, reader: sqlite3.Connection, applied: Sequence[str]
+        self,
+        file: Path,
+        writer: sqlite3.Connection,
+        reader: sqlite3.Connection,
+        applied: Sequence[str],
     ) -> None:
         self.applied = applied
+        self._file = file
         self._loop = asyncio.get_running_loop()
         self._is_open = True
         self._writes: _Queue = SimpleQueue()
         self._reads: _Queue = SimpleQueue()
         self._threads = [
             threading.Thread(
-                target=self._serve, args=(connection, queue, run, pace), name=name, daemon=True
+                target=self._serve, args=(connection, queue, run, paces), name=name, daemon=True
             )
-            for connection, queue, run, pace, name in (
-                (writer, self._writes, _write_all, _PACE, "sqlite-writer"),
-                (reader, self._reads, _read_all, 0.0, "sqlite-reader"),
+            for connection, queue, run, paces, name in (
+                (writer, self._writes, _write_all, (_PACE, _BUSY_PACE), "sqlite-writer"),
+                (reader, self._reads, _read_all, (0.0, 0.0), "sqlite-reader"),
             )
         ]
         for thread in self._threads:
@@ -112,7 +121,7 @@ class Database:
             ServiceUnavailable: SQLite cannot open it.
         """
         writer, reader, applied = await asyncio.to_thread(_open, file, clock)
-        return cls(writer, reader, applied)
+        return cls(file, writer, reader, applied)
 
     async def close(self) -> None:
         """Do what is queued, then close. What comes later is refused."""
@@ -174,6 +183,14 @@ class Database:
         """Run a function that only reads, on one consistent state of everything."""
         return self._put(self._reads, _Work(function, arguments, self._loop.create_future()))
 
+    async def empty_log(self) -> None:
+        """Let the older versions of all rows go, in which what is deleted can still be read.
+
+        Raises:
+            ServiceUnavailable: somebody still reads them, or the disk refuses.
+        """
+        await asyncio.to_thread(_empty_log, self._file)
+
     def _put(self, queue: _Queue, work: _Work) -> asyncio.Future[Any]:
         if not self._is_open:
             raise ServiceUnavailable
@@ -185,10 +202,10 @@ class Database:
         connection: sqlite3.Connection,
         queue: _Queue,
         run: Callable[[sqlite3.Connection, list[_Work]], None],
-        pace: float,
+        paces: tuple[float, float],
     ) -> None:
         is_last = False
-        begun = 0.0
+        begun = pace = 0.0
         while not is_last:
             batch: list[_Work] = []
             work = queue.get()
@@ -202,6 +219,7 @@ class Database:
                     break
                 work = queue.get()
             is_last = work is None
+            pace = paces[len(batch) > 1]
             if batch:
                 try:
                     run(connection, batch)
@@ -243,11 +261,27 @@ def _connect(file: Path) -> sqlite3.Connection:
         f"busy_timeout = {_BUSY_TIMEOUT}",
         "synchronous = FULL",
         "foreign_keys = ON",
+        # So that a REPLACE cannot remove an entry of the ledger behind its trigger.
+        "recursive_triggers = ON",
         "temp_store = MEMORY",
+        # What is deleted is overwritten, so that an erased account leaves no trace.
+        "secure_delete = ON",
         "journal_size_limit = 67108864",
     ):
         connection.execute(f"PRAGMA {setting}")
     return connection
+
+
+def _empty_log(file: Path) -> None:
+    try:
+        with closing(_connect(file)) as connection:
+            connection.execute(f"PRAGMA busy_timeout = {_EMPTYING_TIMEOUT}")
+            (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as error:
+        _report(error)
+        raise ServiceUnavailable from error
+    if is_busy:
+        raise ServiceUnavailable
 
 
 def _write_all(connection: sqlite3.Connection, batch: list[_Work]) -> None:

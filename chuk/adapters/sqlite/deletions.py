@@ -69,10 +69,12 @@ class SqliteDeletions:
     async def erase_records(self, user_id: UUID) -> None:
         """Delete every row about the user."""
         await self._database.write(erase, user_id)
+        await self._database.empty_log()
 
     async def finish(self, deletion_id: str) -> None:
         """Forget the user id; the salted hash stays."""
         await self._database.write(_finish, deletion_id)
+        await self._database.empty_log()
 
 
 def _begin(connection: sqlite3.Connection, user_id: UUID, now: int) -> Deletion | None:

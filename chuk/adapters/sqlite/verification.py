@@ -13,12 +13,16 @@ WITH entered AS (
     SELECT user_id, sum(available_change) AS available, sum(held_change) AS held,
         sum(free_used_change) AS free_used
     FROM ledger_entries GROUP BY user_id
+), granted AS (
+    SELECT user_id, epoch, sum(available_change) AS amount
+    FROM ledger_entries WHERE kind = 'grant' GROUP BY user_id, epoch
 )
 SELECT purses.user_id, purses.available, coalesce(entered.available, 0),
-    purses.held, coalesce(entered.held, 0), purses.free_used, coalesce(entered.free_used, 0)
-FROM purses LEFT JOIN entered USING (user_id)
+    purses.held, coalesce(entered.held, 0), purses.free_used, coalesce(entered.free_used, 0),
+    purses.allocated, coalesce(granted.amount, 0)
+FROM purses LEFT JOIN entered USING (user_id) LEFT JOIN granted USING (user_id, epoch)
 UNION ALL
-SELECT user_id, 0, available, 0, held, 0, free_used
+SELECT user_id, 0, available, 0, held, 0, free_used, 0, 0
 FROM entered WHERE user_id NOT IN (SELECT user_id FROM purses)
 """
 
@@ -68,7 +72,10 @@ def verify(connection: sqlite3.Connection) -> Sequence[Difference]:
     differences: list[Difference] = []
     for user_id, *figures in connection.execute(_BALANCES):
         for what, recorded, computed in zip(
-            ("available", "held", "free_used"), figures[::2], figures[1::2], strict=True
+            ("available", "held", "free_used", "allocated"),
+            figures[::2],
+            figures[1::2],
+            strict=True,
         ):
             if recorded != computed:
                 differences.append(Difference(UUID(bytes=user_id), what, recorded, computed))

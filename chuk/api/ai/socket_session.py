@@ -22,6 +22,7 @@ from chuk.errors import (
     InvalidRequest,
     InvalidToken,
     RateLimited,
+    ServiceUnavailable,
     StreamInterrupted,
     TokenExpired,
     Unauthorized,
@@ -157,7 +158,7 @@ class SocketSession:
     async def _start(self, fields: dict[str, Any], message_id: MessageId | None) -> None:
         principal = await self._authenticated(fields.get("token"))
         if message_id in self._running:
-            raise _Nameless(InvalidRequest.field("id", "A turn with this id is still running."))
+            raise InvalidRequest.field("id", "A turn with this id is still running.")
         if len(self._running) >= self._limits.turns_per_socket:
             raise RateLimited(
                 "Too many answers at once on this connection.",
@@ -168,6 +169,9 @@ class SocketSession:
         if not decision.allowed:
             raise RateLimited(retry_after=decision.retry_after, limit=decision.limit)
         command = await chat_command(fields, self._limits)
+        if self._closing is not None:
+            # It would be cut without a word of its end.
+            raise ServiceUnavailable("This connection is closing. Please open a new one.")
         subscriber = SocketSubscriber(self._outbox, self._profile, message_id)
         turn = self._turns.start(principal, command, subscriber)
         self._running[message_id] = (turn, subscriber)
@@ -213,8 +217,9 @@ class SocketSession:
             self._strikes += 1
         else:
             self._strikes = 0
-        if isinstance(error, _Nameless):
-            error, message_id = error.cause, None
+        if message_id in self._running:
+            # With its id the error would seem to be that turn's end.
+            message_id = None
         await self._outbox.send(error_frame(self._profile, error, message_id))
         if self._strikes >= _STRIKES:
             self.close_soon(WSCloseCode.POLICY_VIOLATION)
@@ -250,14 +255,6 @@ def _message_id(fields: dict[str, Any]) -> MessageId | None:
 
 class _Strike(ChukError):
     """A message that is not JSON or has no valid token: three in a row close the socket."""
-
-    def __init__(self, cause: ChukError) -> None:
-        super().__init__()
-        self.cause = cause
-
-
-class _Nameless(ChukError):
-    """An error that must not carry the id, or it would seem to end the turn of that id."""
 
     def __init__(self, cause: ChukError) -> None:
         super().__init__()

@@ -264,6 +264,9 @@ language sql stable security definer set search_path = '' as $$
     select user_id, sum(available_micro) as available, sum(held_micro) as held,
       sum(free_messages) as free_used
     from chuk.ledger_entries group by user_id
+  ), granted as (
+    select user_id, epoch, sum(available_micro) as amount
+    from chuk.ledger_entries where kind = 'grant' group by user_id, epoch
   ), people as (
     select user_id from public.user_billing union select user_id from sums
   ), balances as (
@@ -271,10 +274,12 @@ language sql stable security definer set search_path = '' as $$
     from people p
     left join public.user_billing b on b.user_id = p.user_id
     left join sums s on s.user_id = p.user_id
+    left join granted g on g.user_id = b.user_id and g.epoch = b.epoch
     cross join lateral (values
       ('available', coalesce(b.available_micro, 0), coalesce(s.available, 0)),
       ('held', coalesce(b.held_micro, 0), coalesce(s.held, 0)),
-      ('free_used', coalesce(b.free_messages_used, 0)::bigint, coalesce(s.free_used, 0))
+      ('free_used', coalesce(b.free_messages_used, 0)::bigint, coalesce(s.free_used, 0)),
+      ('allocated', coalesce(b.allocated_micro, 0), coalesce(g.amount, 0))
     ) as f (what, recorded, computed)
   ), entered as (
     -- What the entries say of each hold: what it set aside, what it took, how often it ended.

@@ -108,6 +108,10 @@ $$;
 create or replace function public.chuk_mark_applied(p_id text, p_now timestamptz) returns jsonb
 language sql security definer set search_path = '' as $$
   update chuk.inbox set applied_at = p_now, error = null where id = p_id and applied_at is null;
+  -- Whom an erased account's late event was about must not come back with it.
+  update chuk.inbox i set customer_id = null, object_id = null
+    where i.id = p_id
+      and not exists (select from chuk.customers c where c.customer_id = i.customer_id);
   select 'null'::jsonb
 $$;
 
