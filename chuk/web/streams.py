@@ -10,7 +10,7 @@ from typing import cast
 
 from aiohttp import web
 from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http import StreamWriter
+from aiohttp.http import HttpVersion11, StreamWriter
 from aiohttp_sse import EventSourceResponse
 
 from chuk.chat.events import Content, Done, Failed, Started, TurnEvent
@@ -100,6 +100,10 @@ class SseSubscriber:
         assert isinstance(opening, Started)
         self._begin = b"id: %b:" % opening.stream_id.encode()
         self._between = b'"}\n\n' + self._begin
+        if self._request.version < HttpVersion11:
+            # Without chunks a body ends with its connection, even if the client would keep it.
+            response.force_close()
+            response.headers["Connection"] = "close"
         writer = self._writer = cast(StreamWriter, await response.prepare(self._request))
         # They are sent; a kilobyte of them would stay with each open stream.
         response.headers.clear()

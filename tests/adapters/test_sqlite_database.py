@@ -8,12 +8,12 @@ import sqlite3
 import stat
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from chuk.adapters.sqlite.database import FILE_NAME, Database
+from chuk.adapters.sqlite.database import FILE_NAME, Database, _Work, _write_all
 from chuk.adapters.sqlite.ledger import SqliteLedger
 from chuk.credits.ledger import Progress
 from chuk.credits.money import MicroEuro
@@ -292,3 +292,33 @@ async def test_an_entry_without_a_purse_is_refused(database: Database) -> None:
 
     with pytest.raises(sqlite3.IntegrityError, match="without a purse"):
         await database.write(enter)
+
+
+async def test_a_locked_file_is_waited_for_twice_however_many_holds_end_at_once(
+    tmp_path: Path,
+) -> None:
+    def end(_: sqlite3.Connection, holds: Sequence[str]) -> list[str | Exception]:
+        return list(holds)
+
+    def note(_: sqlite3.Connection, __: str) -> None: ...
+
+    loop = asyncio.get_running_loop()
+    batch = [
+        work
+        for hold in "abcdef"
+        for work in (
+            _Work(end, (hold,), loop.create_future(), is_one_of_many=True, ends=hold),
+            _Work(note, (hold,), loop.create_future(), notes=hold),
+        )
+    ]
+    tried: list[str] = []
+    with (
+        closing(sqlite3.connect(tmp_path / "a", isolation_level=None)) as another,
+        closing(sqlite3.connect(tmp_path / "a", isolation_level=None, timeout=0)) as ours,
+    ):
+        another.execute("BEGIN IMMEDIATE")
+        ours.set_trace_callback(tried.append)
+        _write_all(ours, batch)
+    assert {type(work.error) for work in batch} == {ServiceUnavailable}
+    # Each attempt would wait for seconds, and everybody else behind it.
+    assert tried.count("BEGIN IMMEDIATE") == 2

@@ -30,12 +30,17 @@ def chat_request(server: RunningServer) -> bytes:
     return request_bytes("POST", "/v1/ai/chat", {**server.bearer(), **headers}, body)
 
 
-async def test_http_1_0_gets_a_body_that_ends_with_the_connection(server: RunningServer) -> None:
+@pytest.mark.parametrize("more", [b"", b"Connection: keep-alive\r\n"], ids=["plain", "keep alive"])
+async def test_http_1_0_gets_a_body_that_ends_with_the_connection(
+    server: RunningServer, more: bytes
+) -> None:
     # Proxies speak it to their upstreams by default.
+    request = chat_request(server).replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n" + more, 1)
     async with raw_connection(server.url) as connection:
-        await connection.send(chat_request(server).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+        await connection.send(request)
         answer = await connection.answer()
     assert answer.status == 200 and "transfer-encoding" not in answer.headers
+    assert answer.header("Connection") == "close"
     assert sse_blocks(answer.body)[-1].data == "[DONE]"
 
 

@@ -289,12 +289,18 @@ def _write_all(connection: sqlite3.Connection, batch: list[_Work]) -> None:
     ends = {work.ends: work for work in batch if work.ends is not None}
     needless = [work for work in batch if work.notes in ends] if ends else []
     needed = [work for work in batch if work not in needless] if needless else batch
-    if not _transaction(connection, needed) and len(needed) > 1:
-        for work in needed:
-            _transaction(connection, [work])
+    _write_together(connection, needed)
     # A hold that did not end after all still needs its notes.
-    for work in needless:
-        if work.notes is not None and ends[work.notes].error is not None:
+    notes = [
+        work for work in needless if work.notes is not None and ends[work.notes].error is not None
+    ]
+    if notes:
+        _write_together(connection, notes)
+
+
+def _write_together(connection: sqlite3.Connection, works: list[_Work]) -> None:
+    if not _transaction(connection, works) and len(works) > 1:
+        for work in works:
             _transaction(connection, [work])
 
 
