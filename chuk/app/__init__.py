@@ -45,6 +45,7 @@ from chuk.app.parts import Part, Wiring
 from chuk.app.payments import Payments, is_billing_on, make_payments
 from chuk.app.sign_in import embedded_issuer, log_salt, token_verifier
 from chuk.app.speaking import Speaking, make_speech
+from chuk.billing.erasure import UnreachableSubscription
 from chuk.billing.status import StatusDesk
 from chuk.books import Books, open_books
 from chuk.catalog.service import Catalog
@@ -303,8 +304,9 @@ def _deletions(
 ) -> Deletions:
     """Everything of a person, in the order in which it must go."""
     steps: list[DeletionStep] = [_RunningTurns(turns)]
-    if payments is not None:
-        steps.append(payments.billing.erasure)
+    steps.append(
+        UnreachableSubscription(books.billing) if payments is None else payments.billing.erasure
+    )
     steps += [*books.erased_first, Records(books.deletions), *books.erased_last]
     pace = settings.deletion
     return Deletions(

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from chuk.billing.ports import BillingStore, PaymentProvider
 from chuk.billing.subscriptions import Subscriptions
+from chuk.errors import FeatureDisabled
 
 
 class SubscriptionErasure:
@@ -32,3 +33,22 @@ class SubscriptionErasure:
         for customer_id in await self._provider.customers_made_for(user_id):
             if customer_id != known:
                 await self._subscriptions.erase(customer_id)
+
+
+class UnreachableSubscription:
+    """The same step where billing is switched off: what may go on charging is not forgotten."""
+
+    name = "subscription"
+
+    def __init__(self, store: BillingStore) -> None:
+        self._store = store
+
+    async def run(self, user_id: UUID) -> None:
+        """Done for whoever was never a customer.
+
+        Raises:
+            FeatureDisabled: there is a customer, and nobody to delete it with; once billing is
+                on again, the deletion goes on.
+        """
+        if await self._store.customer_of(user_id) is not None:
+            raise FeatureDisabled

@@ -136,7 +136,7 @@ class FileReader(Protocol):
         path: Path,
         *,
         format: Format,
-        name: str,  # noqa: A002
+        name: str,
     ) -> AbstractAsyncContextManager[Document]:
         """Read one; its recordings are there while the block runs.
 

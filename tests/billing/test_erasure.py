@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chuk.errors import ProviderError
+from chuk.billing.erasure import UnreachableSubscription
+from chuk.errors import FeatureDisabled, ProviderError
 from tests.billing.till import OTHER_USER, USER, Till
 from tests.fakes.stripe import Fault
 
@@ -99,3 +100,11 @@ async def test_a_customer_that_the_deletion_did_not_find_goes_as_soon_as_it_is_s
     assert till.fake.account.customers[lost["id"]]["deleted"] is True
     assert {each["status"] for each in till.fake.account.subscriptions.values()} == {"canceled"}
     assert (await till.reconciliation.run()).differences == {}
+
+
+async def test_with_billing_switched_off_a_customer_is_not_forgotten(till: Till) -> None:
+    step = UnreachableSubscription(till.store)
+    await step.run(OTHER_USER)
+    await till.subscribe()
+    with pytest.raises(FeatureDisabled):
+        await step.run(USER)

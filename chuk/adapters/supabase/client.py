@@ -16,6 +16,7 @@ from uuid import UUID
 
 import httpx
 import orjson
+from httpx_aiohttp import AiohttpTransport
 from postgrest import APIError
 from supabase import AsyncClient, AsyncClientOptions
 
@@ -31,6 +32,7 @@ from chuk.errors import (
 from chuk.logs import logger
 
 _CONNECTIONS = 100
+_IDLE = 60.0
 # Wrong data, a broken constraint, or our own word for it: asking again would not help.
 _DEFECTS = ("22", "23", "P0", "CK500")
 # PostgREST knows no such function, or not with these parameters.
@@ -53,10 +55,12 @@ class SupabaseProject:
 
     def __init__(self, url: str, service_role_key: str, *, timeout: float) -> None:
         self._timeout = timeout
+        # aiohttp's pool under httpx's client: httpx's own looks at every connection for every
+        # request, which cost 18 ms of processor time a turn with 32 of them at once.
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(timeout),
-            limits=httpx.Limits(
-                max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS
+            transport=AiohttpTransport(
+                limits=httpx.Limits(max_connections=_CONNECTIONS, keepalive_expiry=_IDLE)
             ),
         )
         self.client = AsyncClient(
