@@ -43,14 +43,14 @@ class ChildFileReader:
         await self._letters.close()
 
     @asynccontextmanager
-    async def read(self, path: Path, *, format: Format, name: str) -> AsyncIterator[Document]:  # noqa: A002
+    async def read(self, path: Path, *, kind: Format, name: str) -> AsyncIterator[Document]:
         """Read one file; see `chuk.media.ports.FileReader`."""
         until = asyncio.get_running_loop().time() + self._timeout
         folder = Path(tempfile.mkdtemp(prefix="chuk-file-"))
         try:
             request = {
                 "path": str(path),
-                "format": format.value,
+                "format": kind.value,
                 "name": name,
                 "folder": str(folder),
             }

@@ -50,5 +50,5 @@ async def _read_one(reader: ChildFileReader) -> str:
     with tempfile.NamedTemporaryFile(buffering=0) as file:
         file.write(b"<h1>Yes</h1>")
         path = Path(file.name)
-        async with reader.read(path, format=Format.HTML, name="yes.html") as document:
+        async with reader.read(path, kind=Format.HTML, name="yes.html") as document:
             return f"read a page of {len(document.parts)} part"

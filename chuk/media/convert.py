@@ -102,7 +102,7 @@ class Conversions:
             # Only reading takes a place: listening has bounds of its own.
             async with self._jobs.slot(user_id):
                 document = await stack.enter_async_context(
-                    self._reader.read(path, format=found, name=name)
+                    self._reader.read(path, kind=found, name=name)
                 )
             parts, is_whole = await self._heard(user_id, document)
         text = "\n\n".join(part for part in parts if part)

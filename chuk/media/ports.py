@@ -135,7 +135,7 @@ class FileReader(Protocol):
         self,
         path: Path,
         *,
-        format: Format,
+        kind: Format,
         name: str,
     ) -> AbstractAsyncContextManager[Document]:
         """Read one; its recordings are there while the block runs.

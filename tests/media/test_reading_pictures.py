@@ -30,7 +30,7 @@ async def letters(reader: ChildFileReader, path: Path) -> str:
     """All that is read in a file."""
     found = detect_file(path, path.name)
     assert found is not None
-    async with reader.read(path, format=found, name=path.name) as document:
+    async with reader.read(path, kind=found, name=path.name) as document:
         return "\n\n".join(str(part) for part in document.parts)
 
 
