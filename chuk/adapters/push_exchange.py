@@ -15,7 +15,7 @@ Consume = Callable[[bytes], Wait | None]
 
 _LARGEST_HEAD = 65_536
 # Of an answer that nobody takes yet; beyond it the kernel, and so upstream, waits.
-_MOST_WAITING = 131_072
+_MOST_WAITING = 65_536
 # A piece of a few bytes costs ten times as much.
 _MOST_PIECES = 64
 _MOST_UNPACKED = 1_048_576

@@ -73,7 +73,10 @@ class EventStreamParser:
             return None
         end = self._buffer.find(_END, self._position)
         if end < 0:
-            if len(self._buffer) - self._position > self._max_event_bytes:
+            if self._position:
+                # What was taken would stay as long as a slow client holds the next read back.
+                self._buffer, self._position = self._buffer[self._position :], 0
+            if len(self._buffer) > self._max_event_bytes:
                 raise EventTooLarge
             return None
         event = self._buffer[self._position : end]
