@@ -39,7 +39,8 @@ def old_file(file: Path, version: int) -> None:
         migrate(connection, utc_now, up_to=version)
         if version:
             connection.execute(
-                "INSERT INTO purses (user_id, free_total) VALUES (?, 3)", (ADA.bytes,)
+                "INSERT INTO purses (user_id, free_total, allocated) VALUES (?, 3, 10000)",
+                (ADA.bytes,),
             )
             for kind, available, held in (("grant", 10_000, 0), ("hold", -4_000, 4_000)):
                 connection.execute(
