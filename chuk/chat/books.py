@@ -19,7 +19,7 @@ from chuk.credits.money import MicroEuro
 from chuk.credits.pricing import PriceList, tokens_usd
 from chuk.credits.service import Credits, Order, Payment
 
-_NOTE_INTERVAL = 3.0
+_NOTE_INTERVAL = 10.0
 
 # The catalogue holds no other providers (contract §7), and upstream checks it once more.
 _IS_ZDR = True

@@ -15,6 +15,7 @@ from chuk.chat.ports import Subscriber, Upstream
 from chuk.chat.resolution import resolve
 from chuk.credits.service import Credits
 from chuk.errors import ServiceUnavailable
+from chuk.steps import in_steps
 
 _LAST_WORDS = 5.0  # seconds for the final events to reach clients that still read
 
@@ -66,10 +67,9 @@ class Turns:
         task.add_done_callback(lambda done: self._forget(generation, done))
         return generation
 
-    def tick(self, now: float) -> None:
+    async def tick(self, now: float) -> None:
         """Let each turn look at the clock (the event loop's, in seconds)."""
-        for generation in tuple(self._running.values()):
-            generation.tick(now)
+        await in_steps(self._running.values(), lambda generation: generation.tick(now))
 
     def stop_of(self, user_id: UUID) -> None:
         """Stop this user's turns; their books are still closed."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Self, cast
 
 from chuk.logs import logger
+from chuk.steps import in_steps
 
 
 @dataclass(slots=True, eq=False)
@@ -68,10 +69,12 @@ class Connections:
         now = asyncio.get_running_loop().time()
         return Connection(cast(asyncio.Transport, transport), self._open, _since=now)
 
-    def tick(self, now: float) -> None:
+    async def tick(self, now: float) -> None:
         """Cut who has stalled for too long; `now` is the event loop's time."""
-        for connection in tuple(self._open):
-            if connection.stalled_for(now) >= self._stall_timeout:
-                waiting = connection.transport.get_write_buffer_size()
-                logger("connections").warning("stalled client cut", waiting=waiting)
-                connection.transport.abort()
+        await in_steps(self._open, lambda connection: self._look_at(connection, now))
+
+    def _look_at(self, connection: Connection, now: float) -> None:
+        if connection.stalled_for(now) >= self._stall_timeout:
+            waiting = connection.transport.get_write_buffer_size()
+            logger("connections").warning("stalled client cut", waiting=waiting)
+            connection.transport.abort()

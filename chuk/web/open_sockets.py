@@ -7,6 +7,8 @@ from typing import Protocol
 
 from aiohttp import WSCloseCode
 
+from chuk.steps import in_steps
+
 
 class OpenSocket(Protocol):
     """What the registry asks of a socket."""
@@ -35,10 +37,9 @@ class OpenSockets:
         """Take a socket off the list."""
         self._open.discard(socket)
 
-    def tick(self, now: float) -> None:
+    async def tick(self, now: float) -> None:
         """Close who has been idle for too long; `now` is the event loop's time."""
-        for socket in tuple(self._open):
-            socket.tick(now, self._idle_timeout)
+        await in_steps(self._open, lambda socket: socket.tick(now, self._idle_timeout))
 
     async def close_all(self) -> None:
         """Tell everybody that the server goes away (1001)."""

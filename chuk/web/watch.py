@@ -1,17 +1,17 @@
 """One task that looks at everything that may not be silent, stalled or idle for too long.
 
 A timer for each stream would cost more than the streams' own work; one look a second at all of
-them costs microseconds.
+them costs milliseconds, in steps (`chuk.steps`) that let the streams through.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from chuk.logs import log_failure
 
-Tick = Callable[[float], object]
+Tick = Callable[[float], Awaitable[None] | None]
 
 
 class Watch:
@@ -38,7 +38,8 @@ class Watch:
             await asyncio.sleep(self._interval)
             for tick in self._ticks:
                 try:
-                    tick(loop.time())
+                    if (looking := tick(loop.time())) is not None:
+                        await looking
                 except Exception as error:
                     # One broken look must not blind the others.
                     log_failure("watch", error)

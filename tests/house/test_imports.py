@@ -8,7 +8,7 @@ from pathlib import Path
 
 CODE = Path(__file__).parents[2] / "chuk"
 
-EVERYBODY = "errors clock logs __version__"
+EVERYBODY = "errors clock logs steps __version__"
 SERVICES = "accounts billing catalog chat credits media"
 
 # Room: what it may import besides itself and what everybody may. A name covers all below it.
@@ -16,6 +16,7 @@ ROOMS = {
     "errors": "",
     "clock": "",
     "logs": "",
+    "steps": "",
     "settings": "",
     "accounts": "",
     "catalog": "",
@@ -48,7 +49,7 @@ ROOMS = {
 }
 
 HTTP = ("aiohttp", "aiohttp_cors", "aiohttp_sse")
-WITHOUT_HTTP = ("errors", "clock", "logs", "settings", *SERVICES.split())
+WITHOUT_HTTP = ("errors", "clock", "logs", "steps", "settings", *SERVICES.split())
 
 
 def modules() -> Iterator[tuple[str, Path]]:
