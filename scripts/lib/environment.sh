@@ -54,8 +54,8 @@ need_venv_module() {
 need_disk() {
     local free
     free=$(df -Pk "$root" | awk 'NR == 2 { print $4 }')
-    if [ "$free" -lt 2000000 ]; then
-        fail 5 "there are only $((free / 1000)) MB free where $root is; 2000 MB are needed."
+    if [ "$free" -lt 3000000 ]; then
+        fail 5 "there are only $((free / 1000)) MB free where $root is; 3000 MB are needed."
     fi
 }
 
