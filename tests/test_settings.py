@@ -210,6 +210,12 @@ def test_only_one_local_model_can_be_named(tmp_path: Path) -> None:
     assert refused(tmp_path, environ).setting == "LOCAL_MODEL_URL"
 
 
+def _in_its_form(secret: Setting) -> str:
+    """A value that this setting takes."""
+    forms = {"REDIS_URL": "redis://:hush@redis.example", "CHUK_STREAM_KEY": f"hush{'A' * 39}="}
+    return forms.get(secret.env, "hush")
+
+
 @pytest.mark.parametrize("secret", SECRETS, ids=lambda secret: secret.env)
 def test_a_secret_shows_neither_in_the_settings_nor_in_an_error(
     tmp_path: Path, secret: Setting
@@ -219,9 +225,9 @@ def test_a_secret_shows_neither_in_the_settings_nor_in_an_error(
         "SUPABASE_URL": "https://project.example",
         "STRIPE_WEBHOOK_SECRET": "quiet",
         "STRIPE_PRICE_ID": "price",
-        secret.env: "hush",
+        secret.env: (hush := _in_its_form(secret)),
     }
-    assert "hush" not in repr(load(environ, directory=tmp_path))
+    assert hush not in repr(load(environ, directory=tmp_path))
     write_file(tmp_path, f'[{secret.section}]\n{secret.name} = ["hush"]')
     error = refused(tmp_path)
     assert "hush" not in str(error)

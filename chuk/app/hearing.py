@@ -22,7 +22,7 @@ from chuk.media.ports import Listener, Sound
 from chuk.media.recording import Hints, Recording
 from chuk.media.transcribe import Bounds, Transcriptions
 from chuk.settings import Settings
-from chuk.settings.sections import Media
+from chuk.settings.media import Media
 
 _SAMPLES_OF_A_SECOND = bytes(2 * 16_000)
 

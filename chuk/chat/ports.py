@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
+from uuid import UUID
 
 from chuk.chat.command import CompletionRequest
 from chuk.chat.events import TurnEvent, UpstreamEvent
@@ -44,4 +48,86 @@ class Subscriber(Protocol):
             ConnectionError: the client is gone (so may the `Wait`); the turn drops this
                 subscriber.
         """
+        ...
+
+
+class StreamState(StrEnum):
+    """How far a turn has come."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFacts:
+    """A turn that can be listened to again, as its owner sees it.
+
+    Attributes:
+        last_event: the number of the newest event that is kept; the end after success has none
+            of its own.
+    """
+
+    id: str
+    owner: UUID
+    model_id: str
+    started_at: datetime
+    state: StreamState
+    last_event: int
+
+
+Kept = tuple[int, Sequence[TurnEvent]]
+"""Events in order, and the number of the first. `Done` counts as one more, like in `deliver`."""
+
+
+class Recording(Protocol):
+    """Takes down one turn, in the process that runs it."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it is kept so far: not so once it is over a bound."""
+        ...
+
+    def keep(self, first_number: int, events: Sequence[TurnEvent]) -> None:
+        """Take down the next events. Never waits and never raises; `Done` or `Failed` is the last.
+
+        What does not fit the bounds makes the recording unwhole: it is dropped, and counted.
+        """
+        ...
+
+
+class StreamStore(Protocol):
+    """Keeps the events of turns for a while, so that a lost client can go on where it was."""
+
+    def open(
+        self, stream_id: str, owner: UUID, model_id: str, *, keep: float | None = None
+    ) -> Recording:
+        """Begin to take a turn down; `keep`: seconds after its end, where not the usual ones."""
+        ...
+
+    async def find(self, stream_id: str) -> StreamFacts | None:
+        """What is known of a stream; None: nothing, or it is too old."""
+        ...
+
+    async def of(self, user_id: UUID) -> Sequence[StreamFacts]:
+        """The user's streams that can be listened to, the newest first."""
+        ...
+
+    def follow(self, stream_id: str, after: int) -> AsyncGenerator[Kept, None]:
+        """Everything after the event numbered `after`, live while the turn runs, up to its end.
+
+        Nothing is left out and nothing comes twice. A turn whose process died ends with
+        `Failed(StreamInterrupted())`.
+
+        Raises:
+            NotFound: it is not kept, or not any more.
+        """
+        ...
+
+    async def is_followed(self, stream_id: str) -> bool:
+        """Whether anybody listens by `follow`, in whichever process."""
+        ...
+
+    async def stop(self, stream_id: str) -> None:
+        """Ask the process that runs the turn to stop it, well, as its user wishes."""
         ...

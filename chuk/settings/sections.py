@@ -13,11 +13,18 @@ from pathlib import Path
 from marshmallow import validate
 
 from chuk.settings.declaration import setting
-from chuk.settings.values import is_network, is_origin, is_url, is_url_or_empty
-
-_positive = validate.Range(min=0, min_inclusive=False)
-_at_least_one = validate.Range(min=1)
-_not_empty = validate.Length(min=1)
+from chuk.settings.media import Fal, Groq, Inworld, Media
+from chuk.settings.values import (
+    at_least_one,
+    is_network,
+    is_origin,
+    is_redis_url_or_empty,
+    is_stream_key_or_empty,
+    is_url,
+    is_url_or_empty,
+    not_empty,
+    positive,
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class Server:
     tls_cert: str = setting("", "Certificate chain file (PEM).", env="CHUK_TLS_CERT")
     tls_key: str = setting("", "Private key file (PEM).", env="CHUK_TLS_KEY")
     body_timeout: float = setting(
-        30.0, "Seconds a request's body may take to arrive.", check=_positive
+        30.0, "Seconds a request's body may take to arrive.", check=positive
     )
 
 
@@ -103,17 +110,17 @@ class Log:
 class Limits:
     """Requests a minute: per user, the last one per address."""
 
-    chat: int = setting(60, "Chat messages.", env="CHUK_LIMIT_CHAT", check=_at_least_one)
-    audio: int = setting(30, "Transcriptions.", env="CHUK_LIMIT_AUDIO", check=_at_least_one)
-    image: int = setting(10, "Images.", env="CHUK_LIMIT_IMAGE", check=_at_least_one)
-    file: int = setting(30, "File conversions.", env="CHUK_LIMIT_FILE", check=_at_least_one)
-    speech: int = setting(30, "Speech.", env="CHUK_LIMIT_SPEECH", check=_at_least_one)
-    other: int = setting(120, "Everything else.", env="CHUK_LIMIT_OTHER", check=_at_least_one)
+    chat: int = setting(60, "Chat messages.", env="CHUK_LIMIT_CHAT", check=at_least_one)
+    audio: int = setting(30, "Transcriptions.", env="CHUK_LIMIT_AUDIO", check=at_least_one)
+    image: int = setting(10, "Images.", env="CHUK_LIMIT_IMAGE", check=at_least_one)
+    file: int = setting(30, "File conversions.", env="CHUK_LIMIT_FILE", check=at_least_one)
+    speech: int = setting(30, "Speech.", env="CHUK_LIMIT_SPEECH", check=at_least_one)
+    other: int = setting(120, "Everything else.", env="CHUK_LIMIT_OTHER", check=at_least_one)
     address: int = setting(
         60,
         "Unauthenticated requests and failed authentication.",
         env="CHUK_LIMIT_ADDRESS",
-        check=_at_least_one,
+        check=at_least_one,
     )
 
 
@@ -122,7 +129,7 @@ class Prices:
     """From upstream's dollars to the user's euros."""
 
     usd_to_eur: Decimal = setting(
-        Decimal("0.92"), "Euros for one dollar.", env="CHUK_USD_TO_EUR", check=_positive
+        Decimal("0.92"), "Euros for one dollar.", env="CHUK_USD_TO_EUR", check=positive
     )
     margin: Decimal = setting(
         Decimal("0"),
@@ -136,9 +143,9 @@ class Prices:
 class Plan:
     """The one plan, and what every account starts with. Amounts are euros."""
 
-    name: str = setting("pro", "What clients are told as the current plan.", check=_not_empty)
+    name: str = setting("pro", "What clients are told as the current plan.", check=not_empty)
     price: Decimal = setting(
-        Decimal("20"), "A month; for showing: Stripe's price is what is paid.", check=_positive
+        Decimal("20"), "A month; for showing: Stripe's price is what is paid.", check=positive
     )
     credits: Decimal = setting(
         Decimal("16"), "Credits for each paid period.", check=validate.Range(min=0)
@@ -155,13 +162,13 @@ class Credits:
     hold_lease: float = setting(
         60.0,
         "A hold that its process has not renewed for this long is an orphan.",
-        check=_positive,
+        check=positive,
     )
-    reconcile_interval: float = setting(15.0, "Between looks for orphaned holds.", check=_positive)
+    reconcile_interval: float = setting(15.0, "Between looks for orphaned holds.", check=positive)
     reconcile_attempts: int = setting(
         10,
         "Questions to upstream about one hold, before its delivered part is settled.",
-        check=_at_least_one,
+        check=at_least_one,
     )
 
 
@@ -177,11 +184,11 @@ class Stripe:
     api_base: str = setting(
         "https://api.stripe.com", "Base URL of its API.", env="STRIPE_API_BASE", check=is_url
     )
-    timeout: float = setting(10.0, "For one call; seconds.", check=_positive)
+    timeout: float = setting(10.0, "For one call; seconds.", check=positive)
     promotion_codes: bool = setting(False, "Whether the checkout takes promotion codes.")
     automatic_tax: bool = setting(False, "Whether Stripe works out the tax.")
     reconcile_interval: float = setting(
-        3600.0, "Seconds between comparisons of every subscription with Stripe's.", check=_positive
+        3600.0, "Seconds between comparisons of every subscription with Stripe's.", check=positive
     )
 
 
@@ -189,13 +196,13 @@ class Stripe:
 class Deletion:
     """How accounts are erased. Times are seconds."""
 
-    interval: float = setting(5.0, "Between looks for deletions that are due.", check=_positive)
-    first_retry: float = setting(5.0, "Before a failed step is tried again.", check=_positive)
-    longest_retry: float = setting(3600.0, "The waits double up to this.", check=_positive)
+    interval: float = setting(5.0, "Between looks for deletions that are due.", check=positive)
+    first_retry: float = setting(5.0, "Before a failed step is tried again.", check=positive)
+    longest_retry: float = setting(3600.0, "The waits double up to this.", check=positive)
     lease: float = setting(
         60.0,
         "A deletion whose process died is taken over after this; no attempt lasts longer.",
-        check=_positive,
+        check=positive,
     )
 
 
@@ -203,24 +210,43 @@ class Deletion:
 class Chat:
     """The life of a turn and of a WebSocket. Times are seconds."""
 
-    ping_interval: float = setting(15.0, "Between comment pings on SSE.", check=_positive)
+    ping_interval: float = setting(15.0, "Between comment pings on SSE.", check=positive)
     silence_interval: float = setting(
-        20.0, "Upstream's silence after which a meta event goes out.", check=_positive
+        20.0, "Upstream's silence after which a meta event goes out.", check=positive
     )
     stall_timeout: float = setting(
-        30.0, "A client that reads nothing for this long is cut.", check=_positive
+        30.0, "A client that reads nothing for this long is cut.", check=positive
     )
-    socket_ping_interval: float = setting(30.0, "Between WebSocket pings.", check=_positive)
+    socket_ping_interval: float = setting(30.0, "Between WebSocket pings.", check=positive)
     socket_idle_timeout: float = setting(
-        600.0, "A WebSocket with nothing going on is closed after this.", check=_positive
+        600.0, "A WebSocket with nothing going on is closed after this.", check=positive
     )
-    turns_per_socket: int = setting(4, "Turns at once on one WebSocket.", check=_at_least_one)
+    turns_per_socket: int = setting(4, "Turns at once on one WebSocket.", check=at_least_one)
     message_max_bytes: int = setting(
-        28_000_000, "Largest chat message, images included.", check=_at_least_one
+        28_000_000, "Largest chat message, images included.", check=at_least_one
     )
-    image_max_count: int = setting(10, "Images in one message.", check=_at_least_one)
+    image_max_count: int = setting(10, "Images in one message.", check=at_least_one)
     image_max_bytes: int = setting(
-        20_000_000, "Images of one message together.", check=_at_least_one
+        20_000_000, "Images of one message together.", check=at_least_one
+    )
+    resume_grace: float = setting(
+        60.0,
+        "How long a turn goes on that nobody listens to any more, for its client to come back; "
+        "0: it stops at once.",
+        env="CHUK_RESUME_GRACE",
+        check=validate.Range(min=0, max=600),
+    )
+    resume_keep: float = setting(
+        300.0, "How long an answer can be read again after its end.", check=validate.Range(min=0)
+    )
+    stream_max_bytes: int = setting(
+        1_000_000, "Of one answer kept for reading again; a longer one is not.", check=at_least_one
+    )
+    stream_user_bytes: int = setting(
+        8_000_000, "The same, of one user's answers together.", check=at_least_one
+    )
+    stream_total_bytes: int = setting(
+        256_000_000, "The same, of all users together.", check=at_least_one
     )
 
 
@@ -245,11 +271,11 @@ class Upstream:
     models_file: Path = setting(
         Path("config/models.toml"), "Which models are offered, and under which names."
     )
-    catalog_refresh: float = setting(600.0, "Between refreshes of the model list.", check=_positive)
-    connect_timeout: float = setting(10.0, "To connect.", check=_positive)
-    first_byte_timeout: float = setting(120.0, "To the first byte of an answer.", check=_positive)
-    read_timeout: float = setting(60.0, "Between two reads of an answer.", check=_positive)
-    connections: int = setting(10_000, "Connections to upstream at once.", check=_at_least_one)
+    catalog_refresh: float = setting(600.0, "Between refreshes of the model list.", check=positive)
+    connect_timeout: float = setting(10.0, "To connect.", check=positive)
+    first_byte_timeout: float = setting(120.0, "To the first byte of an answer.", check=positive)
+    read_timeout: float = setting(60.0, "Between two reads of an answer.", check=positive)
+    connections: int = setting(10_000, "Connections to upstream at once.", check=at_least_one)
 
 
 @dataclass(frozen=True)
@@ -303,78 +329,29 @@ class Supabase:
         env="SUPABASE_DB_URL",
         secret=True,
     )
-    timeout: float = setting(10.0, "For one call of the database; seconds.", check=_positive)
+    timeout: float = setting(10.0, "For one call of the database; seconds.", check=positive)
 
 
 @dataclass(frozen=True)
-class Media:
-    """Files, audio, images and speech: limits and prices. Times are seconds, sizes bytes.
+class Redis:
+    """What several processes share. Without the URL: each is alone."""
 
-    Embedded parts charge nothing; these prices are for the services.
-    """
-
-    file_max_bytes: int = setting(10_000_000, "Largest file to convert.", check=_at_least_one)
-    audio_max_bytes: int = setting(25_000_000, "Largest recording.", check=_at_least_one)
-    audio_max_seconds: int = setting(1_500, "Longest recording.", check=_at_least_one)
-    workers: int = setting(2, "Conversions and other heavy work at once.", check=_at_least_one)
-    queue: int = setting(64, "Jobs that may wait; a further one is refused.", check=_at_least_one)
-    upload_timeout: float = setting(120.0, "For a file or a recording to arrive.", check=_positive)
-    convert_timeout: float = setting(60.0, "For one conversion.", check=_positive)
-    transcribe_timeout: float = setting(55.0, "For one transcription.", check=_positive)
-    image_timeout: float = setting(120.0, "For one image.", check=_positive)
-    image_keep: float = setting(
-        86_400.0, "How long an image is kept; an hour at least.", check=validate.Range(min=3_600)
+    url: str = setting(
+        "",
+        "Set: limits, streams and background jobs are shared by all processes.",
+        env="REDIS_URL",
+        check=is_redis_url_or_empty,
+        secret=True,
     )
-    speech_enabled: bool = setting(True, "Whether texts are spoken.")
-    speech_timeout: float = setting(
-        30.0, "To the first sound of a text, and between two.", check=_positive
+    stream_key: str = setting(
+        "",
+        "32 bytes in base64, the same for all processes, that seal what Redis keeps of answers; "
+        "empty: made once, in the data folder.",
+        env="CHUK_STREAM_KEY",
+        check=is_stream_key_or_empty,
+        secret=True,
     )
-    conversion_price: Decimal = setting(
-        Decimal("0"), "Euros for one file.", check=validate.Range(min=0)
-    )
-    transcription_price: Decimal = setting(
-        Decimal("0.0000103"), "Euros for a started second.", check=validate.Range(min=0)
-    )
-    speech_price: Decimal = setting(
-        Decimal("0.0000046"), "Euros for a character.", check=validate.Range(min=0)
-    )
-    image_price: Decimal = setting(
-        Decimal("0.05"),
-        "Euros for 2^20 pixels; an image's price is rounded up to the cent.",
-        check=validate.Range(min=0),
-    )
-
-
-@dataclass(frozen=True)
-class Groq:
-    """Speech recognition. Without the key: the embedded recogniser."""
-
-    api_key: str = setting("", "Set: Groq transcribes.", env="GROQ_API_KEY", secret=True)
-    base_url: str = setting(
-        "https://api.groq.com", "Base URL of its API.", env="GROQ_BASE_URL", check=is_url
-    )
-    model: str = setting("whisper-large-v3-turbo", "The model that listens.", check=_not_empty)
-
-
-@dataclass(frozen=True)
-class Fal:
-    """Image generation. Without the key: the embedded renderer."""
-
-    key: str = setting("", "Set: fal draws.", env="FAL_KEY", secret=True)
-    queue_url: str = setting(
-        "https://queue.fal.run", "Base URL of its queue.", env="FAL_QUEUE_URL", check=is_url
-    )
-    model: str = setting("fal-ai/z-image/turbo", "The model that draws.", check=_not_empty)
-
-
-@dataclass(frozen=True)
-class Inworld:
-    """Speech. Without the key: the embedded voice."""
-
-    api_key: str = setting("", "Set: Inworld speaks.", env="INWORLD_API_KEY", secret=True)
-    base_url: str = setting(
-        "https://api.inworld.ai", "Base URL of its API.", env="INWORLD_BASE_URL", check=is_url
-    )
+    timeout: float = setting(0.5, "For one call; seconds.", check=positive)
 
 
 @dataclass(frozen=True)
@@ -393,6 +370,7 @@ class Settings:
     upstream: Upstream = Upstream()
     local_model: LocalModel = LocalModel()
     supabase: Supabase = Supabase()
+    redis: Redis = Redis()
     media: Media = Media()
     groq: Groq = Groq()
     fal: Fal = Fal()

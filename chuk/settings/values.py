@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import ipaddress
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +13,12 @@ from urllib.parse import urlsplit
 from marshmallow import ValidationError, fields, validate
 
 from chuk.settings.declaration import Setting
+
+positive = validate.Range(min=0, min_inclusive=False)
+at_least_one = validate.Range(min=1)
+not_empty = validate.Length(min=1)
+
+_STREAM_KEY_BYTES = 32
 
 
 class WholeNumber(fields.Integer):
@@ -71,6 +79,24 @@ def is_url_or_empty(value: str) -> None:
     """Like `is_url`, but the setting may be left empty."""
     if value:
         is_url(value)
+
+
+def is_redis_url_or_empty(value: str) -> None:
+    """Refuse what is not an address of a Redis server."""
+    if value and urlsplit(value).scheme not in ("redis", "rediss", "unix"):
+        raise ValidationError("not a redis, rediss or unix address.")
+
+
+def is_stream_key_or_empty(value: str) -> None:
+    """Refuse what is not 32 bytes in base64."""
+    if not value:
+        return
+    try:
+        length = len(base64.b64decode(value, validate=True))
+    except binascii.Error:
+        length = 0
+    if length != _STREAM_KEY_BYTES:
+        raise ValidationError("not 32 bytes in base64.")
 
 
 def is_origin(value: str) -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 CODE = Path(__file__).parents[2] / "chuk"
 
-EVERYBODY = "errors clock logs steps __version__"
+EVERYBODY = "errors clock leadership logs steps __version__"
 SERVICES = "accounts billing catalog chat credits media"
 
 # Room: what it may import besides itself and what everybody may. A name covers all below it.
 ROOMS = {
     "errors": "",
     "clock": "",
+    "leadership": "",
     "logs": "",
     "steps": "",
     "settings": "",
@@ -49,7 +50,7 @@ ROOMS = {
 }
 
 HTTP = ("aiohttp", "aiohttp_cors", "aiohttp_sse")
-WITHOUT_HTTP = ("errors", "clock", "logs", "steps", "settings", *SERVICES.split())
+WITHOUT_HTTP = ("errors", "clock", "leadership", "logs", "steps", "settings", *SERVICES.split())
 
 
 def modules() -> Iterator[tuple[str, Path]]:
