@@ -7,17 +7,14 @@ default that `sections` declares. Nobody else reads the environment or that file
 
 from chuk.settings.declaration import Setting
 from chuk.settings.loading import DEFAULT_FILE, SettingsError, describe, load
+from chuk.settings.media import Fal, Groq, Inworld, Media
 from chuk.settings.sections import (
     Chat,
     Credits,
     Deletion,
-    Fal,
-    Groq,
-    Inworld,
     Limits,
     LocalModel,
     Log,
-    Media,
     Plan,
     Prices,
     Redis,
