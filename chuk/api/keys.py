@@ -21,6 +21,7 @@ from chuk.credits.receipts import Receipts
 from chuk.credits.service import Credits
 from chuk.media.convert import Conversions
 from chuk.media.draw import Drawing
+from chuk.media.embed import EmbeddingService
 from chuk.media.pictures import Pictures
 from chuk.media.speak import Speech
 from chuk.media.transcribe import Transcriptions
@@ -44,3 +45,4 @@ TRANSCRIPTIONS = web.AppKey("transcriptions", Transcriptions)
 DRAWING = web.AppKey("drawing", Drawing)
 PICTURES = web.AppKey("pictures", Pictures)
 EVENT_READER: web.AppKey[EventReader] = web.AppKey("event_reader")
+EMBEDDINGS: web.AppKey[EmbeddingService] = web.AppKey("embeddings")

@@ -101,9 +101,14 @@ def estimate_of(resolution: Resolution, prices: PriceList) -> Estimate:
 
 
 class TurnBooks:
-    """Opened before upstream is asked, closed exactly once, whatever happened in between."""
+    """Opened before upstream is asked, closed exactly once, whatever happened in between.
+
+    Args:
+        api_key_id: the personal API key that asked; None: the signed-in user.
+    """
 
     __slots__ = (
+        "_api_key_id",
         "_images",
         "_is_free_of_charge",
         "_model_id",
@@ -114,8 +119,9 @@ class TurnBooks:
         "_tags",
     )
 
-    def __init__(self, service: Credits) -> None:
+    def __init__(self, service: Credits, api_key_id: UUID | None = None) -> None:
         self._service = service
+        self._api_key_id = api_key_id
         self._payment: Payment | None = None
         self._model_id = ""
         self._images = 0
@@ -157,6 +163,7 @@ class TurnBooks:
                 at_least=estimate.at_least,
                 allows_free_message=True,
                 is_zdr=_IS_ZDR,
+                api_key_id=self._api_key_id,
             )
         )
         self._payment = payment

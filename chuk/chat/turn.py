@@ -58,7 +58,7 @@ class Turns:
             resolution=resolution,
             tags=command.tags,
             upstream=self._upstream,
-            books=TurnBooks(self._credit_service),
+            books=TurnBooks(self._credit_service, principal.api_key_id),
             patience=self._patience,
         )
         task = generation.begin(subscriber)

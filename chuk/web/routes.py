@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 from marshmallow import Schema
 
+from chuk.accounts.principal import Scope
 from chuk.errors import ChukError
 from chuk.web.envelope import render_data
 
@@ -40,6 +41,8 @@ class Route:
         media_type: of a successful answer, where it is not the envelope's JSON; several where
             the request chooses.
         errors: what it can answer besides the errors of every route.
+        scope: what a personal API key must be allowed to do here; None: no key may call it, only
+            a signed-in user.
         allows_locked: whether it also serves an account that is under deletion.
     """
 
@@ -59,6 +62,7 @@ class Route:
     many: bool = False
     media_type: str | tuple[str, ...] | None = None
     errors: tuple[type[ChukError], ...] = ()
+    scope: Scope | None = None
     allows_locked: bool = False
 
 
