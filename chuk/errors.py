@@ -8,7 +8,7 @@
     ├── Forbidden 403
     ├── NotFound 404 ───────── ModelNotFound, NoSubscription
     ├── MethodNotAllowed 405
-    ├── AlreadySubscribed 409
+    ├── AlreadySubscribed, IdempotencyConflict 409
     ├── FileTooLarge 413
     ├── UnsupportedFormat 415
     ├── RateLimited, QuotaExceeded 429
@@ -62,11 +62,7 @@ class ChukError(Exception):
 
 
 class InvalidRequest(ChukError):
-    """A malformed body, a wrong type, a missing field.
-
-    Args:
-        fields: for each field, why it was refused.
-    """
+    """A malformed body, a wrong type, a missing field; `fields`: why each was refused."""
 
     code = "INVALID_REQUEST"
     status = 400
@@ -98,11 +94,7 @@ class ContextTooLong(InvalidRequest):
 
     def __init__(self, *, max_tokens: int | None, requested_tokens: int | None, model: str) -> None:
         super().__init__(
-            details={
-                "max_tokens": max_tokens,
-                "requested_tokens": requested_tokens,
-                "model": model,
-            }
+            details={"max_tokens": max_tokens, "requested_tokens": requested_tokens, "model": model}
         )
 
 
@@ -247,6 +239,14 @@ class AlreadySubscribed(ChukError):
     code = "ALREADY_SUBSCRIBED"
     status = 409
     sentence = "This account already has a subscription."
+
+
+class IdempotencyConflict(ChukError):
+    """A key that stands for another request, or for a result that is not kept any more."""
+
+    code = "IDEMPOTENCY_CONFLICT"
+    status = 409
+    sentence = "This idempotency key was used for another request. Use a new one."
 
 
 class FileTooLarge(ChukError):
