@@ -21,6 +21,7 @@ from chuk.catalog.prices import parse_price
 
 _FORMAT = 1
 _MAX_BYTES = 64 * 2**20
+_OPTIONAL_PRICES = ("image", "cache_read", "cache_write")
 
 _log = structlog.get_logger(part="catalog")
 
@@ -109,6 +110,7 @@ def _entry(model: Model) -> dict[str, Any]:
         "supports_vision": model.supports_vision,
         "supports_reasoning": model.supports_reasoning,
         "icon_url": model.icon_url,
+        "efforts": _names_or_none(model.efforts),
         "providers": [
             {
                 "slug": provider.slug,
@@ -116,11 +118,16 @@ def _entry(model: Model) -> dict[str, Any]:
                 "prompt": str(provider.pricing.prompt),
                 "completion": str(provider.pricing.completion),
                 "request": str(provider.pricing.request),
-                "image": None if provider.pricing.image is None else str(provider.pricing.image),
+                **{
+                    name: None if price is None else str(price)
+                    for name in _OPTIONAL_PRICES
+                    for price in [getattr(provider.pricing, name)]
+                },
                 "context_length": provider.context_length,
                 "max_completion_tokens": provider.max_completion_tokens,
                 "is_moderated": provider.is_moderated,
                 "icon_url": provider.icon_url,
+                "parameters": _names_or_none(provider.parameters),
             }
             for provider in model.providers
         ],
@@ -140,26 +147,38 @@ def _model(entry: Mapping[str, object]) -> Model:
         supports_vision=entry["supports_vision"] is True,
         supports_reasoning=entry["supports_reasoning"] is True,
         icon_url=_text_or_none(entry["icon_url"]),
+        efforts=_names(entry.get("efforts")),
     )
 
 
 def _provider(entry: Mapping[str, object]) -> Provider:
     limit = entry["max_completion_tokens"]
     prices = {name: parse_price(entry[name]) for name in ("prompt", "completion", "request")}
-    image = None if entry["image"] is None else parse_price(entry["image"])
-    if None in prices.values() or (image is None) != (entry["image"] is None):
+    # Files of before may lack some of these.
+    optional = {name: entry.get(name) for name in _OPTIONAL_PRICES}
+    read = {name: parse_price(each) for name, each in optional.items() if each is not None}
+    if None in prices.values() or None in read.values():
         raise _Unreadable("a price that is none")
     return Provider(
         slug=_text(entry["slug"]),
         name=_text(entry["name"]),
         pricing=Pricing(
-            **{name: price for name, price in prices.items() if price is not None}, image=image
+            **{name: price for name, price in {**prices, **read}.items() if price is not None}
         ),
         context_length=_count(entry["context_length"]),
         max_completion_tokens=None if limit is None else _count(limit),
         is_moderated=entry["is_moderated"] is True,
         icon_url=_text_or_none(entry["icon_url"]),
+        parameters=_names(entry.get("parameters")),
     )
+
+
+def _names_or_none(names: frozenset[str] | None) -> list[str] | None:
+    return None if names is None else sorted(names)
+
+
+def _names(value: object) -> frozenset[str] | None:
+    return None if value is None else frozenset(_text(each) for each in _list(value))
 
 
 def _list(value: object) -> list[Any]:
