@@ -26,6 +26,7 @@ from chuk.chat.events import (
     Opened,
     Reasoning,
     Started,
+    ToolCalls,
     TurnEvent,
     UpstreamEvent,
     count_events,
@@ -246,6 +247,9 @@ class Generation:
         for event in batch:
             if isinstance(event, (Content, Reasoning)):
                 tally.note_pieces(event)
+                events.append(event)
+            elif isinstance(event, ToolCalls):
+                tally.note_tool_calls(event)
                 events.append(event)
             else:
                 tally.note(event)

@@ -11,6 +11,7 @@ from chuk.chat.events import (
     Opened,
     Reasoning,
     Speed,
+    ToolCalls,
     UpstreamUsage,
     Usage,
 )
@@ -71,6 +72,13 @@ class Tally:
             self._first_token_at = self._last_read_at
         self.pieces += len(event.pieces)
         self._answer_bytes += sum(map(len, event.pieces))
+
+    def note_tool_calls(self, event: ToolCalls) -> None:
+        """Count calls: they are an answer as good as any."""
+        if self._first_token_at is None:
+            self._first_token_at = self._last_read_at
+        self.pieces += len(event.deltas)
+        self._answer_bytes += sum(map(len, event.deltas))
 
     def note(self, event: Opened | UpstreamUsage | Finished | Ended) -> None:
         """Remember what upstream says of itself."""
