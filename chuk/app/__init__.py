@@ -39,6 +39,7 @@ from chuk.api.keys import (
 )
 from chuk.app.converting import Converting, make_conversions
 from chuk.app.drawing import Atelier, make_drawing
+from chuk.app.embedded import ALONE, Embedded
 from chuk.app.hearing import Hearing, make_hearing
 from chuk.app.models import choose_models
 from chuk.app.parts import Part, Wiring
@@ -90,8 +91,11 @@ WIRING = web.AppKey("wiring", Wiring)
 _USER_AGENT = f"chuk/{__version__}"
 
 
-async def build_app(settings: Settings) -> web.Application:
+async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Application:
     """Make the application; its services start and stop with it. Needs a running event loop.
+
+    Args:
+        embedded: makes the processes that have models in them.
 
     Raises:
         SelectionError: the file of allowed models is not valid.
@@ -108,7 +112,7 @@ async def build_app(settings: Settings) -> web.Application:
         most_connections=settings.upstream.connections,
         user_agent=_USER_AGENT,
     )
-    models = choose_models(settings, session, push)
+    models = choose_models(settings, session, push, embedded)
     catalog = Catalog(
         models.source,
         store=CatalogStore(settings.server.data_dir / "catalog.json", origin=models.origin),
@@ -150,9 +154,9 @@ async def build_app(settings: Settings) -> web.Application:
             silence=settings.chat.silence_interval,
         ),
     )
-    hearing = make_hearing(settings, credit_service)
-    converting = make_conversions(settings, credit_service, hearing.listener)
-    speaking = make_speech(settings, session, credit_service)
+    hearing = make_hearing(settings, credit_service, embedded)
+    converting = make_conversions(settings, credit_service, hearing.listener, embedded)
+    speaking = make_speech(settings, session, credit_service, embedded)
     atelier = make_drawing(settings, session, credit_service)
     payments = make_payments(settings, session, books) if is_billing_on(settings) else None
     locks = LockedAccounts(books.deletions, on_locked=turns.stop_of)
