@@ -44,6 +44,7 @@ from chuk.app.hearing import Hearing, make_hearing
 from chuk.app.models import choose_models
 from chuk.app.parts import Part, Wiring
 from chuk.app.payments import Payments, is_billing_on, make_payments
+from chuk.app.sharing import make_sharing
 from chuk.app.sign_in import embedded_issuer, log_salt, token_verifier
 from chuk.app.speaking import Speaking, make_speech
 from chuk.billing.erasure import UnreachableSubscription
@@ -58,6 +59,7 @@ from chuk.credits.quotes import Quotes
 from chuk.credits.receipts import Receipts
 from chuk.credits.reconcile import Reconciler
 from chuk.credits.service import Credits
+from chuk.leadership import Leadership
 from chuk.settings import Settings
 from chuk.web.addresses import ClientAddresses
 from chuk.web.connections import Connections
@@ -66,12 +68,12 @@ from chuk.web.keys import (
     ADDRESSES,
     CONNECTIONS,
     LOCKED_ACCOUNTS,
+    PRESENCE,
     RATE_LIMITS,
     SETTINGS,
     SOCKETS,
     VERIFIER,
 )
-from chuk.web.limits import MemoryRateLimits
 from chuk.web.middlewares import (
     add_headers,
     identify,
@@ -120,10 +122,9 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         refresh_interval=settings.upstream.catalog_refresh,
     )
     verifier, tokens = token_verifier(settings, session)
-    limits = settings.limits
-    rate_limits = MemoryRateLimits(
-        {name: getattr(limits, name) for name in limits.__dataclass_fields__}
-    )
+    connections = Connections(settings.chat.stall_timeout)
+    sharing = make_sharing(settings, owner, carries=lambda: len(connections))
+    rate_limits = sharing.rate_limits
     books = await open_books(settings)
     prices = PriceList(settings.prices.usd_to_eur, settings.prices.margin)
     credit_service = Credits(
@@ -143,6 +144,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         lease=settings.credits.hold_lease,
         attempts=settings.credits.reconcile_attempts,
         is_running=credit_service.is_open,
+        leadership=sharing.leadership,
     )
     turns = Turns(
         catalog=catalog,
@@ -158,10 +160,13 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
     converting = make_conversions(settings, credit_service, hearing.listener, embedded)
     speaking = make_speech(settings, session, credit_service, embedded)
     atelier = make_drawing(settings, session, credit_service)
-    payments = make_payments(settings, session, books) if is_billing_on(settings) else None
+    payments = (
+        make_payments(settings, session, books, sharing.leadership)
+        if is_billing_on(settings)
+        else None
+    )
     locks = LockedAccounts(books.deletions, on_locked=turns.stop_of)
-    deletions = _deletions(settings, books, turns, payments, locks, owner)
-    connections = Connections(settings.chat.stall_timeout)
+    deletions = _deletions(settings, books, turns, payments, locks, owner, sharing.leadership)
     sockets = OpenSockets(settings.chat.socket_idle_timeout)
     health = HealthCheck(
         {
@@ -170,11 +175,12 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         }
     )
     watch = Watch(
-        [turns.tick, connections.tick, sockets.tick, rate_limits.tick, push.tick],
+        [turns.tick, connections.tick, sockets.tick, sharing.tick, push.tick],
         _look_interval(settings),
     )
 
     async def run(_app: web.Application) -> AsyncIterator[None]:
+        await sharing.start()
         if models.server is not None:
             await models.server.start()
         await catalog.start()
@@ -207,6 +213,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
             await models.server.close()
         await speaking.close()
         await books.close()
+        await sharing.close()
         push.close()
         await session.close()
 
@@ -222,6 +229,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
 
     root[SETTINGS], root[VERIFIER], root[RATE_LIMITS] = settings, verifier, rate_limits
     root[CONNECTIONS], root[SOCKETS], root[LOCKED_ACCOUNTS] = connections, sockets, locks
+    root[PRESENCE] = sharing.presence
     addresses = root[ADDRESSES] = ClientAddresses(settings.server.trusted_proxies)
     root[CATALOG], root[TURNS], root[HEALTH] = catalog, turns, health
     root[LEDGER], root[CREDITS], root[DELETIONS] = books.ledger, credit_service, deletions
@@ -235,7 +243,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         )
         root[INBOX], root[EVENT_READER] = payments.billing.inbox, payments.reader
     root[OPENAPI] = openapi_document(routes)
-    parts = [tokens, Part("models", models.using, models.check), _books_part(books)]
+    parts = [tokens, sharing.part, Part("models", models.using, models.check), _books_part(books)]
     parts.append(payments.part if payments else Part("billing", "nobody", _no_billing))
     parts += [converting.part, hearing.part, speaking.part, atelier.part]
     root[WIRING] = Wiring(parts, ready, close)
@@ -305,6 +313,7 @@ def _deletions(
     payments: Payments | None,
     locks: LockedAccounts,
     owner: str,
+    leadership: Leadership,
 ) -> Deletions:
     """Everything of a person, in the order in which it must go."""
     steps: list[DeletionStep] = [_RunningTurns(turns)]
@@ -325,6 +334,7 @@ def _deletions(
             longest_retry=pace.longest_retry,
             lease=pace.lease,
         ),
+        leadership=leadership,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 CODE = Path(__file__).parents[2] / "chuk"
 
-EVERYBODY = "errors clock leadership logs steps __version__"
+EVERYBODY = "errors clock leadership logs presence steps __version__"
 SERVICES = "accounts billing catalog chat credits media"
 
 # Room: what it may import besides itself and what everybody may. A name covers all below it.
@@ -17,23 +17,25 @@ ROOMS = {
     "clock": "",
     "leadership": "",
     "logs": "",
+    "presence": "",
     "steps": "",
     "settings": "",
-    "accounts": "",
+    "accounts": "credits.money",
     "catalog": "",
     "credits": "catalog.models",
     "billing": "credits accounts",
     "chat": "credits catalog accounts.principal",
     "media": "credits catalog accounts.principal",
     "web": (
-        "settings accounts.locks accounts.ports accounts.principal accounts.tokens chat.events"
+        "settings accounts.bearers accounts.locks accounts.ports accounts.principal chat.events"
         " chat.ports credits.money"
     ),
     "adapters": (
-        "accounts.ports accounts.tokens catalog.models catalog.ports catalog.prices"
+        "accounts.ports accounts.principal accounts.tokens catalog.models catalog.ports catalog.prices"
         " catalog.selection chat.command chat.events chat.ports chat.sse_parser"
         " chat.unicode_joiner credits.ports credits.ledger credits.money billing.ports"
         " media.formats media.languages media.pictures media.ports media.recording media.utterance"
+        " web.limits"
     ),
     # The areas: each its own room. What they share is not in any of them.
     "api": f"settings web {SERVICES}",
@@ -50,7 +52,10 @@ ROOMS = {
 }
 
 HTTP = ("aiohttp", "aiohttp_cors", "aiohttp_sse")
-WITHOUT_HTTP = ("errors", "clock", "leadership", "logs", "steps", "settings", *SERVICES.split())
+WITHOUT_HTTP = (
+    *("errors", "clock", "leadership", "logs", "presence", "steps", "settings"),
+    *SERVICES.split(),
+)
 
 
 def modules() -> Iterator[tuple[str, Path]]:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError, ResponseError
 
 from chuk.logs import logger
@@ -105,6 +106,10 @@ class RedisConnection:
         It has a connection of its own, so that waiting does not hold others up.
         """
         return await self._run(self._waiting_client, call, self._timeout + seconds)
+
+    def script(self, text: str) -> AsyncScript:
+        """A Lua script that Redis remembers; to be called inside `run`, with its client."""
+        return self._client.register_script(text)
 
     async def ping(self) -> None:
         """Ask whether it is there, also while it is known to be away.
