@@ -230,11 +230,15 @@ class CompletionStream:
 
 def _usage(usage: Mapping[str, object]) -> UpstreamUsage:
     prompt, completion = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    details = usage.get("prompt_tokens_details")
+    cache = details if isinstance(details, Mapping) else {}
     return UpstreamUsage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=_count(usage, "total_tokens") or prompt + completion,
         cost_usd=_whole_cost(usage),
+        cached_tokens=_count(cache, "cached_tokens"),
+        cache_write_tokens=_count(cache, "cache_write_tokens"),
     )
 
 

@@ -59,12 +59,18 @@ class Opened:
 
 @dataclass(slots=True)
 class UpstreamUsage:
-    """What upstream counted; `cost_usd` only where it names its own price."""
+    """What upstream counted; `cost_usd` only where it names its own price.
+
+    `cached_tokens` and `cache_write_tokens` are parts of the prompt: what the provider's cache
+    knew already, and what it took in.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     cost_usd: Decimal | None = None
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
 
 
 @dataclass(slots=True)

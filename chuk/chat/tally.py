@@ -135,6 +135,8 @@ class Tally:
             cost_usd=usage.cost_usd,
             provider=self.provider,
             generation_id=self.generation_id,
+            cached_tokens=usage.cached_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
         )
 
     def usage(self, receipt: TurnReceipt, *, failed: bool) -> Usage:
