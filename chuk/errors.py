@@ -149,11 +149,11 @@ class TokenExpired(Unauthorized):
     code = "TOKEN_EXPIRED"
     sentence = "Your session has expired. Please sign in again."
 
-    def __init__(self, expired_at: float, user_id: UUID | None = None) -> None:
-        """`expired_at` is in Unix seconds."""
+    def __init__(self, expired_at: float, user_id: UUID | None = None, said: str = "") -> None:
+        """`expired_at` is in Unix seconds; `said` replaces the message."""
         self.user_id = user_id
         moment = datetime.fromtimestamp(expired_at, UTC)
-        super().__init__(details={"expired_at": moment.strftime("%Y-%m-%dT%H:%M:%SZ")})
+        super().__init__(said, details={"expired_at": moment.strftime("%Y-%m-%dT%H:%M:%SZ")})
 
 
 class InvalidToken(Unauthorized):
@@ -298,14 +298,22 @@ class QuotaExceeded(ChukError):
     Args:
         period: `day` or `month`, both in UTC.
         cap, spent: euros, for printing; `spent` includes what is on hold.
+        api_key_id: of the personal API key whose budget it is, not its owner's cap.
     """
 
     code = "QUOTA_EXCEEDED"
     status = 429
     sentence = "Your own spending cap is reached. Raise it, or wait until it starts anew."
 
-    def __init__(self, *, period: str, cap: float, spent: float) -> None:
-        super().__init__(details={"period": period, "cap": cap, "spent": spent})
+    def __init__(
+        self, *, period: str, cap: float, spent: float, api_key_id: UUID | None = None
+    ) -> None:
+        details: dict[str, object] = {"period": period, "cap": cap, "spent": spent}
+        if api_key_id is None:
+            super().__init__(details=details)
+        else:
+            details["api_key_id"] = str(api_key_id)
+            super().__init__("The monthly budget of this API key is used up.", details=details)
 
 
 class InternalError(ChukError):

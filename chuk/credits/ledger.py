@@ -155,7 +155,10 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One usage row as its user sees it. `id` is the hold's, which is the turn's."""
+    """One usage row as its user sees it. `id` is the hold's, which is the turn's.
+
+    `api_key_id`: the personal API key that asked for it.
+    """
 
     id: str
     created_at: datetime
@@ -164,6 +167,7 @@ class Receipt:
     charged: MicroEuro
     is_free_message: bool
     usage: UsageRecord
+    api_key_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 CODE = Path(__file__).parents[2] / "chuk"
 
 EVERYBODY = "errors clock leadership logs presence steps __version__"
-SERVICES = "accounts billing catalog chat credits media"
+SERVICES = "accounts billing catalog chat credits idempotency media"
 
 # Room: what it may import besides itself and what everybody may. A name covers all below it.
 ROOMS = {
@@ -26,6 +26,7 @@ ROOMS = {
     "billing": "credits accounts",
     "chat": "credits catalog accounts.principal",
     "media": "credits catalog accounts.principal",
+    "idempotency": "credits",
     "web": (
         "settings accounts.bearers accounts.locks accounts.ports accounts.principal chat.events"
         " chat.ports credits.money"
@@ -35,13 +36,13 @@ ROOMS = {
         " catalog.selection chat.command chat.events chat.ports chat.sse_parser"
         " chat.unicode_joiner credits.ports credits.ledger credits.money billing.ports"
         " media.formats media.languages media.pictures media.ports media.recording media.utterance"
-        " web.limits"
+        " idempotency.ports web.limits"
     ),
     # The areas: each its own room. What they share is not in any of them.
     "api": f"settings web {SERVICES}",
     **{
         f"api.{area}": f"settings web {SERVICES} api.keys api.health_check api.model_list"
-        " api.status_schema api.usage_schemas api.deletion"
+        " api.status_schema api.usage_schemas api.deletion api.once"
         for area in ("public", "ai", "user", "stripe", "webhooks", "unconfigured")
     },
     # These wire everything together.
