@@ -14,11 +14,13 @@ from chuk.billing.ports import EventReader
 from chuk.billing.status import StatusDesk
 from chuk.billing.subscriptions import Subscriptions
 from chuk.catalog.service import Catalog
+from chuk.chat.streams import Streams
 from chuk.chat.turn import Turns
 from chuk.credits.ports import LedgerStore
 from chuk.credits.quotes import Quotes
 from chuk.credits.receipts import Receipts
 from chuk.credits.service import Credits
+from chuk.idempotency.service import Idempotency
 from chuk.media.convert import Conversions
 from chuk.media.draw import Drawing
 from chuk.media.embed import EmbeddingService
@@ -28,6 +30,8 @@ from chuk.media.transcribe import Transcriptions
 
 CATALOG = web.AppKey("catalog", Catalog)
 TURNS = web.AppKey("turns", Turns)
+STREAMS = web.AppKey("streams", Streams)
+IDEMPOTENCY = web.AppKey("idempotency", Idempotency)
 HEALTH = web.AppKey("health", HealthCheck)
 OPENAPI = web.AppKey("openapi", dict[str, Any])
 STATUS = web.AppKey("status", StatusDesk)

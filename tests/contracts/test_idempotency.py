@@ -75,7 +75,7 @@ def bytes_of_folder(folder: Path) -> bytes:
 
 def bytes_of_redis(server: RedisServer) -> bytes:
     with server.client() as client:
-        return b"".join(client.dump(name) or b"" for name in client.keys())
+        return b"".join(client.dump(name) or b"" for name in client.scan_iter())
 
 
 def hashed(text: str) -> str:
@@ -253,6 +253,6 @@ async def test_redis_lets_everything_end_by_itself(redis_server: RedisServer) ->
         await store.serve(await store.claim(claim()), b"{}")
         await store.give_up(await store.claim(claim("another")), CorruptFile())
     with redis_server.client() as client:
-        names = client.keys()
+        names = list(client.scan_iter())
         assert len(names) == 4
         assert all(0 < client.ttl(name) <= KEEP.total_seconds() for name in names)
