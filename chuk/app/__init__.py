@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from secrets import token_hex
-from uuid import UUID
 
 import aiohttp
 from aiohttp import web
@@ -33,6 +32,7 @@ from chuk.api.keys import (
     RECEIPTS,
     SPEECH,
     STATUS,
+    STREAMS,
     SUBSCRIPTIONS,
     TRANSCRIPTIONS,
     TURNS,
@@ -47,13 +47,12 @@ from chuk.app.payments import Payments, is_billing_on, make_payments
 from chuk.app.sharing import make_sharing
 from chuk.app.sign_in import embedded_issuer, log_salt, token_verifier
 from chuk.app.speaking import Speaking, make_speech
+from chuk.app.streaming import Streaming, make_streaming
 from chuk.billing.erasure import UnreachableSubscription
 from chuk.billing.status import StatusDesk
 from chuk.books import Books, open_books
 from chuk.catalog.service import Catalog
 from chuk.catalog.store import CatalogStore
-from chuk.chat.generation import Patience
-from chuk.chat.turn import Turns
 from chuk.credits.pricing import PriceList
 from chuk.credits.quotes import Quotes
 from chuk.credits.receipts import Receipts
@@ -146,16 +145,8 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         is_running=credit_service.is_open,
         leadership=sharing.leadership,
     )
-    turns = Turns(
-        catalog=catalog,
-        upstream=models.upstream,
-        credit_service=credit_service,
-        patience=Patience(
-            first_byte=settings.upstream.first_byte_timeout,
-            between_reads=settings.upstream.read_timeout,
-            silence=settings.chat.silence_interval,
-        ),
-    )
+    streaming = make_streaming(settings, catalog, models.upstream, credit_service)
+    turns = streaming.turns
     hearing = make_hearing(settings, credit_service, embedded)
     converting = make_conversions(settings, credit_service, hearing.listener, embedded)
     speaking = make_speech(settings, session, credit_service, embedded)
@@ -166,7 +157,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         else None
     )
     locks = LockedAccounts(books.deletions, on_locked=turns.stop_of)
-    deletions = _deletions(settings, books, turns, payments, locks, owner, sharing.leadership)
+    deletions = _deletions(settings, books, streaming, payments, locks, owner, sharing.leadership)
     sockets = OpenSockets(settings.chat.socket_idle_timeout)
     health = HealthCheck(
         {
@@ -175,7 +166,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         }
     )
     watch = Watch(
-        [turns.tick, connections.tick, sockets.tick, sharing.tick, push.tick],
+        [streaming.tick, connections.tick, sockets.tick, sharing.tick, push.tick],
         _look_interval(settings),
     )
 
@@ -218,7 +209,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         await session.close()
 
     async def drain(_app: web.Application) -> None:
-        await turns.drain(0)
+        await streaming.drain()
         await sockets.close_all()
         await speaking.drain()
 
@@ -232,6 +223,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
     root[PRESENCE] = sharing.presence
     addresses = root[ADDRESSES] = ClientAddresses(settings.server.trusted_proxies)
     root[CATALOG], root[TURNS], root[HEALTH] = catalog, turns, health
+    root[STREAMS] = streaming.streams
     root[LEDGER], root[CREDITS], root[DELETIONS] = books.ledger, credit_service, deletions
     root[RECEIPTS], root[QUOTES] = Receipts(books.ledger), Quotes(books.ledger)
     root[STATUS] = StatusDesk(books.billing, books.ledger, plan=settings.plan.name)
@@ -293,30 +285,17 @@ def _hang_media(
         root[SPEECH] = speaking.speech
 
 
-class _RunningTurns:
-    """The step of a deletion that stops what the user's account still pays for."""
-
-    name = "turns"
-
-    def __init__(self, turns: Turns) -> None:
-        self._turns = turns
-
-    async def run(self, user_id: UUID) -> None:
-        """Stop this process's turns of the user and wait for their books."""
-        await self._turns.stopped(user_id)
-
-
 def _deletions(
     settings: Settings,
     books: Books,
-    turns: Turns,
+    streaming: Streaming,
     payments: Payments | None,
     locks: LockedAccounts,
     owner: str,
     leadership: Leadership,
 ) -> Deletions:
     """Everything of a person, in the order in which it must go."""
-    steps: list[DeletionStep] = [_RunningTurns(turns)]
+    steps: list[DeletionStep] = [streaming.erasure]
     steps.append(
         UnreachableSubscription(books.billing) if payments is None else payments.billing.erasure
     )
