@@ -44,6 +44,7 @@ class Route:
         scope: what a personal API key must be allowed to do here; None: no key may call it, only
             a signed-in user.
         allows_locked: whether it also serves an account that is under deletion.
+        takes_key: whether an `Idempotency-Key` makes it safe to send again.
     """
 
     method: str
@@ -64,6 +65,7 @@ class Route:
     errors: tuple[type[ChukError], ...] = ()
     scope: Scope | None = None
     allows_locked: bool = False
+    takes_key: bool = False
 
 
 class RouteTable:
