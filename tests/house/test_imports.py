@@ -43,7 +43,8 @@ ROOMS = {
     **{
         f"api.{area}": f"settings web {SERVICES} api.keys api.health_check api.model_list"
         " api.status_schema api.usage_schemas api.deletion api.once"
-        for area in ("public", "ai", "user", "stripe", "webhooks", "unconfigured")
+        " api.attached_pictures api.fields api.served_at api.spoken_answer"
+        for area in ("public", "ai", "user", "stripe", "webhooks", "openai", "unconfigured")
     },
     # These wire everything together.
     **dict.fromkeys(
