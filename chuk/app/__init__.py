@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from secrets import token_hex
 
 import aiohttp
@@ -24,6 +24,7 @@ from chuk.api.keys import (
     DRAWING,
     EVENT_READER,
     HEALTH,
+    IDEMPOTENCY,
     INBOX,
     LEDGER,
     OPENAPI,
@@ -41,18 +42,17 @@ from chuk.app.converting import Converting, make_conversions
 from chuk.app.drawing import Atelier, make_drawing
 from chuk.app.embedded import ALONE, Embedded
 from chuk.app.hearing import Hearing, make_hearing
+from chuk.app.idempotency import KeyedWork, make_idempotency
 from chuk.app.models import choose_models
 from chuk.app.parts import Part, Wiring
 from chuk.app.payments import Payments, is_billing_on, make_payments
 from chuk.app.sharing import make_sharing
 from chuk.app.sign_in import embedded_issuer, log_salt, token_verifier
 from chuk.app.speaking import Speaking, make_speech
-from chuk.app.streaming import Streaming, make_streaming
+from chuk.app.streaming import make_streaming
 from chuk.billing.erasure import UnreachableSubscription
 from chuk.billing.status import StatusDesk
 from chuk.books import Books, open_books
-from chuk.catalog.service import Catalog
-from chuk.catalog.store import CatalogStore
 from chuk.credits.pricing import PriceList
 from chuk.credits.quotes import Quotes
 from chuk.credits.receipts import Receipts
@@ -114,16 +114,10 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         user_agent=_USER_AGENT,
     )
     models = choose_models(settings, session, push, embedded)
-    catalog = Catalog(
-        models.source,
-        store=CatalogStore(settings.server.data_dir / "catalog.json", origin=models.origin),
-        selection=models.selection,
-        refresh_interval=settings.upstream.catalog_refresh,
-    )
     verifier, tokens = token_verifier(settings, session)
     connections = Connections(settings.chat.stall_timeout)
     sharing = make_sharing(settings, owner, carries=lambda: len(connections))
-    rate_limits = sharing.rate_limits
+    rate_limits, catalog = sharing.rate_limits, sharing.catalog(settings, models)
     books = await open_books(settings)
     prices = PriceList(settings.prices.usd_to_eur, settings.prices.margin)
     credit_service = Credits(
@@ -157,7 +151,9 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         else None
     )
     locks = LockedAccounts(books.deletions, on_locked=turns.stop_of)
-    deletions = _deletions(settings, books, streaming, payments, locks, owner, sharing.leadership)
+    idempotency = make_idempotency(settings, books.ledger, owner, sharing.connection)
+    stopped: list[DeletionStep] = [streaming.erasure, KeyedWork(idempotency)]
+    deletions = _deletions(settings, books, stopped, payments, locks, owner, sharing.leadership)
     sockets = OpenSockets(settings.chat.socket_idle_timeout)
     health = HealthCheck(
         {
@@ -177,6 +173,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         await catalog.start()
         watch.start()
         await credit_service.start()
+        await idempotency.start()
         await reconciler.start()
         await locks.start()
         await deletions.start()
@@ -191,6 +188,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         await locks.close()
         await watch.close()
         await catalog.close()
+        await idempotency.close()
         await converting.close()
         await hearing.close()
         await atelier.pictures.close()
@@ -223,7 +221,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
     root[PRESENCE] = sharing.presence
     addresses = root[ADDRESSES] = ClientAddresses(settings.server.trusted_proxies)
     root[CATALOG], root[TURNS], root[HEALTH] = catalog, turns, health
-    root[STREAMS] = streaming.streams
+    root[STREAMS], root[IDEMPOTENCY] = streaming.streams, idempotency
     root[LEDGER], root[CREDITS], root[DELETIONS] = books.ledger, credit_service, deletions
     root[RECEIPTS], root[QUOTES] = Receipts(books.ledger), Quotes(books.ledger)
     root[STATUS] = StatusDesk(books.billing, books.ledger, plan=settings.plan.name)
@@ -288,14 +286,14 @@ def _hang_media(
 def _deletions(
     settings: Settings,
     books: Books,
-    streaming: Streaming,
+    stopped: Sequence[DeletionStep],
     payments: Payments | None,
     locks: LockedAccounts,
     owner: str,
     leadership: Leadership,
 ) -> Deletions:
-    """Everything of a person, in the order in which it must go."""
-    steps: list[DeletionStep] = [streaming.erasure]
+    """Everything of a person, in the order in which it must go; first what still costs."""
+    steps: list[DeletionStep] = [*stopped]
     steps.append(
         UnreachableSubscription(books.billing) if payments is None else payments.billing.erasure
     )
