@@ -9,6 +9,8 @@ import aiohttp
 from aiohttp import web
 
 from chuk import __version__
+from chuk.accounts.api_keys import ApiKeys
+from chuk.accounts.bearers import Bearers
 from chuk.accounts.deletion import DeletionPace, Deletions, Records
 from chuk.accounts.locks import LockedAccounts
 from chuk.accounts.ports import DeletionStep
@@ -16,6 +18,7 @@ from chuk.adapters.push_client import PushClient
 from chuk.api import ai, public, stripe, user, webhooks
 from chuk.api.health_check import HealthCheck
 from chuk.api.keys import (
+    API_KEYS,
     CATALOG,
     CHECKOUT,
     CONVERSIONS,
@@ -119,6 +122,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
     sharing = make_sharing(settings, owner, carries=lambda: len(connections))
     rate_limits, catalog = sharing.rate_limits, sharing.catalog(settings, models)
     books = await open_books(settings)
+    api_keys = ApiKeys(books.api_keys, log_salt=log_salt(settings))
     prices = PriceList(settings.prices.usd_to_eur, settings.prices.margin)
     credit_service = Credits(
         books.ledger,
@@ -201,6 +205,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         if models.server is not None:
             await models.server.close()
         await speaking.close()
+        await api_keys.close()
         await books.close()
         await sharing.close()
         push.close()
@@ -216,7 +221,8 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
             await models.server.ready()
         await catalog.refreshed()
 
-    root[SETTINGS], root[VERIFIER], root[RATE_LIMITS] = settings, verifier, rate_limits
+    bearers = root[VERIFIER] = Bearers(verifier, api_keys)
+    root[SETTINGS], root[RATE_LIMITS], root[API_KEYS] = settings, rate_limits, api_keys
     root[CONNECTIONS], root[SOCKETS], root[LOCKED_ACCOUNTS] = connections, sockets, locks
     root[PRESENCE] = sharing.presence
     addresses = root[ADDRESSES] = ClientAddresses(settings.server.trusted_proxies)
@@ -242,7 +248,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
             identify,
             render_errors,
             limit_bodies(routes),
-            require_auth(routes, verifier, rate_limits, addresses, locks),
+            require_auth(routes, bearers, rate_limits, addresses, locks),
             limit_rates(routes, rate_limits, addresses),
         ]
     )

@@ -42,7 +42,7 @@ ROOMS = {
     "api": f"settings web {SERVICES}",
     **{
         f"api.{area}": f"settings web {SERVICES} api.keys api.health_check api.model_list"
-        " api.status_schema api.usage_schemas api.deletion api.once"
+        " api.status_schema api.usage_schemas api.api_keys api.deletion api.once"
         " api.attached_pictures api.fields api.served_at api.spoken_answer"
         for area in ("public", "ai", "user", "stripe", "webhooks", "openai", "unconfigured")
     },
