@@ -144,6 +144,7 @@ class Shipper:
         self._connection = connection
         self._process = process
         self._queue: list[Shipment] = []
+        self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -175,19 +176,24 @@ class Shipper:
             with suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Bring all that is there by now, if Redis answers."""
         while self._queue and await self.ship():
             pass
 
     async def ship(self) -> bool:
         """One round: bring what is new of every queued stream; false where Redis is away."""
-        queue, self._queue = self._queue, []
-        for start in range(0, len(queue), _AT_ONCE):
-            if not await self._ship(queue[start : start + _AT_ONCE]):
-                # Not in a circle: `nudge` says when to try again, or the next events do.
-                self._queue += queue[start:]
-                return False
-            await asyncio.sleep(0)
-        return True
+        async with self._turn:
+            queue, self._queue = self._queue, []
+            for start in range(0, len(queue), _AT_ONCE):
+                if not await self._ship(queue[start : start + _AT_ONCE]):
+                    # Not in a circle: `nudge` says when to try again, or the next events do.
+                    self._queue += queue[start:]
+                    return False
+                await asyncio.sleep(0)
+            return True
 
     def nudge(self) -> None:
         """Try again what could not be brought."""
