@@ -143,7 +143,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         is_running=credit_service.is_open,
         leadership=sharing.leadership,
     )
-    streaming = make_streaming(settings, catalog, models.upstream, credit_service)
+    streaming = make_streaming(settings, catalog, models.upstream, credit_service, sharing, owner)
     turns = streaming.turns
     hearing = make_hearing(settings, credit_service, embedded)
     converting = make_conversions(settings, credit_service, hearing.listener, embedded)
@@ -172,6 +172,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
 
     async def run(_app: web.Application) -> AsyncIterator[None]:
         await sharing.start()
+        await streaming.start()
         if models.server is not None:
             await models.server.start()
         await catalog.start()
@@ -199,6 +200,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         await atelier.close()
         await reconciler.close()
         await credit_service.close()
+        await streaming.close()
         await close()
 
     async def close() -> None:

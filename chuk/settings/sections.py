@@ -6,7 +6,8 @@ fields, so there is no second list to keep in step.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from marshmallow import validate
 
 from chuk.settings.declaration import setting
 from chuk.settings.media import Fal, Groq, Inworld, Media
+from chuk.settings.routing import Routing
 from chuk.settings.values import (
     at_least_one,
     is_network,
@@ -42,6 +44,12 @@ class Server:
         "Port to listen on; 0 picks a free one.",
         env="CHUK_PORT",
         check=validate.Range(min=0, max=65535),
+    )
+    workers: int = setting(
+        1,
+        "Processes that serve; more than one needs REDIS_URL.",
+        env="CHUK_WORKERS",
+        check=validate.Range(min=1, max=256),
     )
     data_dir: Path = setting(
         Path("var"),
@@ -299,6 +307,9 @@ class LocalModel:
     context_length: int = setting(
         8192, "Tokens of context for each conversation.", check=validate.Range(min=256)
     )
+    beside: bool = setting(
+        False, "Whether the embedded model is offered beside others, not only where there are none."
+    )
     threads: int = setting(
         0, "Threads of the embedded model; 0: one per core.", check=validate.Range(min=0)
     )
@@ -357,6 +368,12 @@ class Redis:
         "Seconds after which another process does the background jobs of one that died.",
         check=positive,
     )
+    stream_lease: float = setting(
+        6.0,
+        "Seconds without a sign of life after which others begin to hold a process for dead, and "
+        "end its answers.",
+        check=positive,
+    )
 
 
 @dataclass(frozen=True)
@@ -374,9 +391,15 @@ class Settings:
     chat: Chat = Chat()
     upstream: Upstream = Upstream()
     local_model: LocalModel = LocalModel()
+    routing: Routing = Routing()
     supabase: Supabase = Supabase()
     redis: Redis = Redis()
     media: Media = Media()
     groq: Groq = Groq()
     fal: Fal = Fal()
     inworld: Inworld = Inworld()
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def named(self, variable: str) -> str:
+        """What an environment variable holds that the models file names; empty: it is not set."""
+        return self.variables.get(variable, "").strip()
