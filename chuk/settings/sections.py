@@ -15,7 +15,7 @@ from marshmallow import validate
 
 from chuk.settings.declaration import setting
 from chuk.settings.media import Fal, Groq, Inworld, Media
-from chuk.settings.routing import Routing
+from chuk.settings.upstream import LocalModel, Routing, Upstream
 from chuk.settings.values import (
     at_least_one,
     is_network,
@@ -255,63 +255,6 @@ class Chat:
     )
     stream_total_bytes: int = setting(
         256_000_000, "The same, of all users together.", check=at_least_one
-    )
-
-
-@dataclass(frozen=True)
-class Upstream:
-    """Where answers come from. Times are seconds."""
-
-    openrouter_api_key: str = setting(
-        "", "Set: models come from OpenRouter.", env="OPENROUTER_API_KEY", secret=True
-    )
-    openrouter_base_url: str = setting(
-        "https://openrouter.ai/api/v1",
-        "Base URL of its API.",
-        env="OPENROUTER_BASE_URL",
-        check=is_url,
-    )
-    blocked_providers: tuple[str, ...] = setting(
-        ("chutes", "alibaba", "friendli", "wandb", "crusoe", "ncompass"),
-        "Providers that are never listed and never used.",
-        env="CHUK_BLOCKED_PROVIDERS",
-    )
-    models_file: Path = setting(
-        Path("config/models.toml"), "Which models are offered, and under which names."
-    )
-    catalog_refresh: float = setting(600.0, "Between refreshes of the model list.", check=positive)
-    connect_timeout: float = setting(10.0, "To connect.", check=positive)
-    first_byte_timeout: float = setting(120.0, "To the first byte of an answer.", check=positive)
-    read_timeout: float = setting(60.0, "Between two reads of an answer.", check=positive)
-    connections: int = setting(10_000, "Connections to upstream at once.", check=at_least_one)
-
-
-@dataclass(frozen=True)
-class LocalModel:
-    """The model that answers without OpenRouter's key."""
-
-    path: str = setting(
-        "", "Another GGUF file instead of the embedded model.", env="LOCAL_MODEL_PATH"
-    )
-    url: str = setting(
-        "",
-        "Base URL of an OpenAI-compatible server of one's own (llama.cpp, vLLM, Ollama), "
-        "ending before /chat/completions.",
-        env="LOCAL_MODEL_URL",
-        check=is_url_or_empty,
-    )
-    api_key: str = setting(
-        "", "Bearer key for that server.", env="LOCAL_MODEL_API_KEY", secret=True
-    )
-    name: str = setting("", "The model's name at that server.", env="LOCAL_MODEL_NAME")
-    context_length: int = setting(
-        8192, "Tokens of context for each conversation.", check=validate.Range(min=256)
-    )
-    beside: bool = setting(
-        False, "Whether the embedded model is offered beside others, not only where there are none."
-    )
-    threads: int = setting(
-        0, "Threads of the embedded model; 0: one per core.", check=validate.Range(min=0)
     )
 
 
