@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from chuk.api.ai.socket_session import SocketSession
-from chuk.api.keys import TURNS
+from chuk.api.keys import STREAMS, TURNS
 from chuk.errors import Forbidden, InvalidRequest
 from chuk.logs import logger
 from chuk.web.cors import may_connect
@@ -58,6 +58,7 @@ async def chat_socket(request: web.Request) -> web.StreamResponse:
             address=services[ADDRESSES].of(request),
             limits=settings.chat,
             turns=services[TURNS],
+            streams=services[STREAMS],
             verifier=services[VERIFIER],
             rate_limits=services[RATE_LIMITS],
             locks=services[LOCKED_ACCOUNTS],
