@@ -105,14 +105,14 @@ class KeyedTurns:
         *,
         key: str,
         endpoint: str,
-        on_repeat: Callable[[], None] = lambda: None,
+        on_repeat: Callable[[str], None],
     ) -> Generation | None:
         """Begin a turn; or, where its key stands for one already, hand that on, from its first
         event to its end.
 
         Args:
             endpoint: as in `answered_once`.
-            on_repeat: called before anything of an older turn is delivered.
+            on_repeat: called with the name of an older turn before it is delivered.
 
         Returns:
             The turn that began, to wait for and to leave; None: an older one was handed on.
@@ -127,7 +127,7 @@ class KeyedTurns:
             taken = await self.idempotency.take(user_id, key, meaning)
             if taken.is_new:
                 return await self._begun(taken.claim, principal, command, subscriber)
-            on_repeat()
+            on_repeat(taken.claim.work)
             try:
                 await self.streams.resume(user_id, taken.claim.work, 0, subscriber)
             except NotFound:

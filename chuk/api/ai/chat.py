@@ -44,7 +44,7 @@ async def chat(request: web.Request) -> web.StreamResponse:
                     subscriber,
                     key=key,
                     endpoint=ENDPOINT,
-                    on_repeat=lambda: subscriber.response.headers.update(REPLAYED),
+                    on_repeat=lambda _: subscriber.response.headers.update(REPLAYED),
                 )
             # Its pictures may be megabytes; they are not kept while the answer comes.
             del command

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from chuk.api.ai.socket_session import SocketSession
 from chuk.api.keys import STREAMS, TURNS
+from chuk.api.once import keyed_turns
 from chuk.errors import Forbidden, InvalidRequest
 from chuk.logs import logger
 from chuk.web.cors import may_connect
@@ -59,6 +60,7 @@ async def chat_socket(request: web.Request) -> web.StreamResponse:
             limits=settings.chat,
             turns=services[TURNS],
             streams=services[STREAMS],
+            keyed_turns=keyed_turns(services),
             verifier=services[VERIFIER],
             rate_limits=services[RATE_LIMITS],
             locks=services[LOCKED_ACCOUNTS],

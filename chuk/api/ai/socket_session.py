@@ -11,8 +11,11 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from chuk.accounts.bearers import Bearers, require_scope
 from chuk.accounts.locks import LockedAccounts
 from chuk.accounts.principal import Principal, Scope
+from chuk.api.ai.chat import ENDPOINT
 from chuk.api.ai.commands import chat_command
+from chuk.api.ai.socket_keyed import KeyedTurn, key_of
 from chuk.api.ai.socket_listening import Listening, OwnTurn, Resumed, resume_place
+from chuk.api.once import KeyedTurns
 from chuk.chat.streams import Streams
 from chuk.chat.turn import Turns
 from chuk.errors import (
@@ -52,6 +55,7 @@ class SocketSession:
         "_address",
         "_auth_failure",
         "_closing",
+        "_keyed_turns",
         "_last_active",
         "_limits",
         "_locks",
@@ -79,6 +83,7 @@ class SocketSession:
         limits: Chat,
         turns: Turns,
         streams: Streams,
+        keyed_turns: KeyedTurns,
         verifier: Bearers,
         rate_limits: RateLimits,
         locks: LockedAccounts,
@@ -92,6 +97,7 @@ class SocketSession:
         self._limits = limits
         self._turns = turns
         self._streams = streams
+        self._keyed_turns = keyed_turns
         self._verifier = verifier
         self._rate_limits = rate_limits
         self._locks = locks
@@ -163,9 +169,24 @@ class SocketSession:
 
     async def _start(self, fields: dict[str, Any], message_id: MessageId | None) -> None:
         principal = await self._admitted(fields, message_id, "chat")
+        key = key_of(fields, message_id)
         command = await chat_command(fields, self._limits)
         self._check_open()
         subscriber = SocketSubscriber(self._outbox, self._profile, message_id)
+        if key is not None:
+            self._running[message_id] = KeyedTurn(
+                self._keyed_turns,
+                principal,
+                command,
+                subscriber,
+                key=key,
+                endpoint=ENDPOINT,
+                tell=lambda error: self._outbox.put(
+                    [error_frame(self._profile, error, message_id)]
+                ),
+                over=lambda: self._turn_over(message_id),
+            )
+            return
         turn = self._turns.start(principal, command, subscriber)
         self._running[message_id] = OwnTurn(turn, subscriber)
         turn.when_over(lambda: self._turn_over(message_id))
