@@ -53,9 +53,10 @@ def redis_streams(
     key: bytes = KEY,
     lease: float = 60.0,
     patience: float = 5.0,
+    timeout: float = 5.0,
 ) -> tuple[RedisStreams, RedisConnection]:
     """A process's store, not started, and its connection."""
-    connection = RedisConnection(server.url, timeout=5, look_interval=0.01)
+    connection = RedisConnection(server.url, timeout=timeout, look_interval=0.01)
     streams = RedisStreams(
         MemoryStreams(bounds),
         connection,
@@ -77,10 +78,17 @@ async def running(
     key: bytes = KEY,
     lease: float = 60.0,
     patience: float = 5.0,
+    timeout: float = 5.0,
 ) -> AsyncIterator[RedisStreams]:
     """A process's store, at work."""
     streams, connection = redis_streams(
-        server, process, bounds=bounds, key=key, lease=lease, patience=patience
+        server,
+        process,
+        bounds=bounds,
+        key=key,
+        lease=lease,
+        patience=patience,
+        timeout=timeout,
     )
     await streams.start()
     try:
@@ -154,5 +162,3 @@ def answer(*pieces: bytes, end: TurnEvent | None = None) -> list[TurnEvent]:
     """Pieces of an answer, each in an event of its own, and its end."""
     events: list[TurnEvent] = [Content([piece]) for piece in pieces]
     return events if end is None else [*events, end]
-
-

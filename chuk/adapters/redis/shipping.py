@@ -148,6 +148,11 @@ class Shipper:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many streams have something to bring."""
+        return len(self._queue)
+
     def begin(self, recording: MemoryRecording) -> Shipment:
         """The same recording, brought to Redis as it grows."""
         shipment = self.running[recording.id] = Shipment(opening_of(recording), recording, self)
@@ -189,11 +194,21 @@ class Shipper:
             queue, self._queue = self._queue, []
             for start in range(0, len(queue), _AT_ONCE):
                 if not await self._ship(queue[start : start + _AT_ONCE]):
-                    # Not in a circle: `nudge` says when to try again, or the next events do.
-                    self._queue += queue[start:]
+                    self._put_back(queue[start : start + _AT_ONCE], queue[start + _AT_ONCE :])
                     return False
                 await asyncio.sleep(0)
             return True
+
+    def _put_back(self, failed: Sequence[Shipment], untried: Sequence[Shipment]) -> None:
+        """Try again later, not in a circle: `nudge` says when, or the next events do."""
+        for shipment in failed:
+            # It may have come to Redis all the same.
+            shipment.is_known = False
+            # Its turn may have said more meanwhile, which has put it back.
+            if not shipment.is_queued and not shipment.is_over:
+                shipment.is_queued = True
+                self._queue.append(shipment)
+        self._queue += untried
 
     def nudge(self) -> None:
         """Try again what could not be brought."""
@@ -243,9 +258,6 @@ class Shipper:
             for shipment, batch, result in results:
                 self._conclude(shipment, batch, result)
         except RedisAway:
-            for shipment in some:
-                # It may have come to Redis all the same.
-                shipment.is_known, shipment.is_queued = False, True
             return False
         for shipment in some:
             if shipment.is_delivered or shipment.following <= shipment.inner.log.last_number:
