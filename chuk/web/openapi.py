@@ -92,7 +92,13 @@ def openapi_document(routes: RouteTable) -> dict[str, Any]:
         plugins=[MarshmallowPlugin()],
     )
     spec.components.security_scheme(
-        "bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+        "bearer",
+        {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The access token of a user who is signed in; or a personal API key,"
+            " where `x-api-key-scope` names what it must be allowed to do.",
+        },
     )
     for schema in (ErrorEnvelope, BareError, OpenAIError, EnvelopeMeta):
         spec.components.schema(schema.__name__, schema=schema)
@@ -114,6 +120,8 @@ def _operation(path: str, route: Route) -> dict[str, Any]:
         "responses": {**_success(path, route), **_failures(path, route)},
     }
     if route.auth is not Auth.NONE:
+        if route.scope is not None:
+            operation["x-api-key-scope"] = route.scope.value
         operation["security"] = [{"bearer": []}] + ([{}] if route.auth is Auth.SOCKET else [])
     parameters: list[dict[str, Any]] = [
         {"in": "path", "name": name, "required": True, "schema": {"type": "string"}}
