@@ -149,7 +149,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
     hearing = make_hearing(settings, credit_service, embedded)
     converting = make_conversions(settings, credit_service, hearing.listener, embedded)
     speaking = make_speech(settings, session, credit_service, embedded)
-    atelier = make_drawing(settings, session, credit_service)
+    atelier = make_drawing(settings, session, credit_service, sharing.pictures)
     payments = (
         make_payments(settings, session, books, sharing.leadership)
         if is_billing_on(settings)

@@ -317,6 +317,10 @@ class Redis:
         "end its answers.",
         check=positive,
     )
+    pictures: bool = setting(
+        True,
+        "Whether it holds each picture for an hour; needed where machines have a data folder each.",
+    )
 
 
 @dataclass(frozen=True)

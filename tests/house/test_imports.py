@@ -33,7 +33,8 @@ ROOMS = {
         " chat.ports credits.money"
     ),
     "adapters": (
-        "accounts.ports accounts.principal accounts.tokens catalog.models catalog.ports catalog.prices"
+        "accounts.ports accounts.principal accounts.tokens catalog.encoding catalog.models"
+        " catalog.ports catalog.prices"
         " catalog.selection chat.command chat.event_log chat.events chat.ports chat.recording"
         " chat.sse_parser"
         " chat.unicode_joiner credits.ports credits.ledger credits.money billing.ports"

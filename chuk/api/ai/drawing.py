@@ -147,7 +147,7 @@ def _answer(drawn: Drawn, prompt: str, address: str) -> dict[str, Any]:
 
 async def picture(request: web.Request) -> web.StreamResponse:
     """A picture, for whoever knows its name."""
-    found = request.config_dict[PICTURES].find(request.match_info["name"])
+    found = await request.config_dict[PICTURES].fetch(request.match_info["name"])
     if found is None:
         raise NotFound(_GONE)
     return web.FileResponse(
