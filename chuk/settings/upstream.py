@@ -90,7 +90,9 @@ class Routing:
         check=positive,
     )
     breaker_failures: int = setting(
-        5, "Failures in a row after which a provider is left alone.", check=at_least_one
+        5,
+        "Failures in a row after which a provider is left alone; 0: none ever is.",
+        check=validate.Range(min=0),
     )
     breaker_error_rate: float = setting(
         0.5,
