@@ -16,6 +16,7 @@ from chuk.credits.pricing import PriceList
 from tests.crash.books import closed_books, give
 from tests.crash.twins import Listening, Twins, twins
 from tests.fakes.openrouter import FakeOpenRouter, Reply
+from tests.harness import eventually
 from tests.redis_server import RedisServer
 
 PRICES = PriceList(Decimal("0.92"), Decimal(0))
@@ -96,6 +97,9 @@ async def test_every_client_of_a_killed_server_hears_a_clean_end_elsewhere(
             *(stack.enter_async_context(servers.asked(user)) for _ in range(streams))
         )
         await asyncio.gather(*(each.until("word1 ") for each in asked))
+        with redis_server.client() as client:
+            # Milliseconds after their beginnings; nothing can be known of what dies before.
+            await eventually(lambda: len(client.keys("chuk:stream:*:events")) == streams)
         await servers.kill_one()
         await asyncio.gather(*(each.rest() for each in asked))
         for each in asked:
