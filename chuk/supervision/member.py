@@ -56,11 +56,14 @@ class Member:
         doors: Sequence[socket.socket],
         host: Path,
         on_word: Callable[[Member], None],
+        *,
+        is_late: bool,
     ) -> Member:
         """Start one.
 
         Args:
             host: the socket of the machine's host of models.
+            is_late: others serve already, so that it need not before it knows the models.
             on_word: called whenever something of this has changed.
 
         Raises:
@@ -75,6 +78,7 @@ class Member:
                 "doors": descriptors,
                 "door": door,
                 "host": str(host),
+                "is_late": is_late,
             }
             try:
                 process = await start_python(

@@ -183,7 +183,9 @@ class Supervisor:
 
     async def _started(self, door: int) -> Member | None:
         try:
-            member = await Member.start(door, self._doors, self._host, self._on_word)
+            member = await Member.start(
+                door, self._doors, self._host, self._on_word, is_late=self._is_up
+            )
         except OSError as error:
             _log.error("worker not started", worker=door, reason=error.strerror)
             return None

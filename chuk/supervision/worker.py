@@ -18,9 +18,10 @@ import uvloop
 from aiohttp import web
 
 from chuk.adapters.confinement import die_with
-from chuk.app import build_app
+from chuk.app import WIRING, build_app
 from chuk.app.embedded import at_host
 from chuk.complaints import EXPECTED, complaint
+from chuk.errors import ModelUnavailable
 from chuk.logs import log_failure, logger
 from chuk.scratch import own_folder
 from chuk.server import (
@@ -39,6 +40,7 @@ from chuk.supervision.doors import Entrance
 
 # Who has just connected has this long to ask: in seconds.
 _FAREWELL = 2.0
+_USEFUL_WITHIN = 10.0
 _LOOK = 0.02
 
 
@@ -57,7 +59,9 @@ async def _work(orders: dict[str, Any]) -> int:
         start_log(settings)
         with own_folder(settings.server.data_dir):
             worker = _Worker(settings, channel)
-            await worker.serve(doors, orders["door"], Path(orders["host"]))
+            await worker.serve(
+                doors, orders["door"], Path(orders["host"]), is_late=orders["is_late"]
+            )
     except EXPECTED as error:
         code, sentence = complaint(error)
         await channel.told(problem=sentence, code=code)
@@ -85,7 +89,9 @@ class _Worker:
         self._retires = asyncio.Event()
         self._guide: asyncio.Task[None] | None = None
 
-    async def serve(self, doors: list[socket.socket], own: int, host: Path) -> None:
+    async def serve(
+        self, doors: list[socket.socket], own: int, host: Path, *, is_late: bool
+    ) -> None:
         """Serve until told to end. Raises what `build_app` raises."""
         # Whoever asks this process alone to end asks for another one in its place.
         for name in (signal.SIGTERM, signal.SIGINT):
@@ -99,10 +105,13 @@ class _Worker:
         obeying = None
         try:
             entrance = Entrance(runner, doors, tls(self._settings))
-            await entrance.take_from({own})
             obeying = asyncio.create_task(self._obey(app, entrance), name="the supervisor's orders")
-            calm_garbage_collector()
-            self._channel.tell(ready=True)
+            if is_late:
+                await self._until_useful(app)
+            if not self._stop.asked.is_set():
+                await entrance.take_from({own})
+                calm_garbage_collector()
+                self._channel.tell(ready=True)
             await self._stop.asked.wait()
             until = asyncio.get_running_loop().time() + self._settings.server.shutdown_grace
             if self._retires.is_set():
@@ -113,6 +122,15 @@ class _Worker:
             await runner.cleanup()
             for task in filter(None, (obeying, self._guide)):
                 task.cancel()
+
+    async def _until_useful(self, app: web.Application) -> None:
+        """Wait until chats can be served, but not for ever: the others cannot either, perhaps."""
+        useful = asyncio.create_task(_has_models(app))
+        stopped = asyncio.create_task(self._stop.asked.wait())
+        await asyncio.wait({useful, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (useful, stopped):
+            task.cancel()
+        await asyncio.wait({useful, stopped})
 
     async def _obey(self, app: web.Application, entrance: Entrance) -> None:
         try:
@@ -154,6 +172,14 @@ class _Worker:
             await asyncio.sleep(_LOOK)
             if not _open(runner, farewell - clock()):
                 break
+
+
+async def _has_models(app: web.Application) -> None:
+    try:
+        async with asyncio.timeout(_USEFUL_WITHIN):
+            await app[WIRING].ready()
+    except (TimeoutError, ModelUnavailable):
+        logger("worker").warning("serving without models")
 
 
 def _open(runner: web.AppRunner, left: float) -> int:
