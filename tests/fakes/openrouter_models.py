@@ -55,6 +55,7 @@ class FakeModel:
     output_modalities: tuple[str, ...] = ("text",)
     supported_parameters: tuple[str, ...] = _TEXT_PARAMETERS
     is_moderated: bool = False
+    reasoning: Mapping[str, Any] | None = None
 
     def endpoint(self, tag: str) -> FakeEndpoint:
         """The endpoint with this tag."""
@@ -83,6 +84,7 @@ class FakeModel:
             },
             "per_request_limits": None,
             "supported_parameters": list(self.supported_parameters),
+            **({} if self.reasoning is None else {"reasoning": dict(self.reasoning)}),
         }
 
     def page(self) -> dict[str, Any]:
