@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from base64 import b64encode
 from pathlib import Path
 
+import pytest
+
+from chuk.accounts.issuer import DEFAULT_USER
 from chuk.adapters.redis.presence import RedisPresence
-from chuk.web.keys import PRESENCE
+from chuk.app.sharing import make_sharing
+from chuk.errors import ServiceUnavailable
+from chuk.settings import load
+from chuk.web.keys import LOCKED_ACCOUNTS, PRESENCE
 from tests.conftest import StartServer
 from tests.fakes.openrouter import FakeOpenRouter, Reply
-from tests.harness import RunningServer, eventually, live_sse, openrouter_environ
-from tests.processes import run_chuk
+from tests.harness import RunningServer, eventually, live_sse, openrouter_environ, running_server
 from tests.redis_server import RedisServer
 
 # So that no hiccup of a busy machine is an outage.
@@ -19,7 +26,7 @@ PATIENTLY = {"CHUK_REDIS_TIMEOUT": "10"}
 async def models_status(server: RunningServer) -> tuple[int, str]:
     """The status of a limited route, and what is left of its limit."""
     async with server.client.get(f"{server.url}/v1/ai/models", headers=server.bearer()) as answer:
-        return answer.status, answer.headers["X-RateLimit-Remaining"]
+        return answer.status, answer.headers.get("X-RateLimit-Remaining", "")
 
 
 async def active_connections(server: RunningServer) -> int:
@@ -95,23 +102,95 @@ async def test_a_server_starts_while_redis_is_away(
         assert (await server.chat())[-1] == "[DONE]"
 
 
-async def test_doctor_asks_redis_and_keeps_its_password(
-    tmp_path: Path, redis_server: RedisServer, openrouter: FakeOpenRouter
+async def test_an_account_deleted_at_one_server_is_gone_from_all(
+    start_server: StartServer, redis_server: RedisServer, openrouter: FakeOpenRouter
 ) -> None:
-    environ = openrouter_environ(openrouter)
+    environ = {"REDIS_URL": redis_server.url, "CHUK_DELETION_FIRST_RETRY": "0.05", **PATIENTLY}
+    async with start_server(**environ) as one, start_server(euros=0, **environ) as other:
+        # Both have let it in, and remember so.
+        assert [(await models_status(server))[0] for server in (one, other)] == [200, 200]
+        openrouter.script(Reply(content=["word "] * 8, stall_after=2))
+        async with live_sse(one) as events:
+            async for event in events:
+                if "content" in event:
+                    break
+            deleting = asyncio.create_task(delete_account(other))
+            # What each process does every other second.
+            await eventually_locked(one)
+            last = [event async for event in events][-1]
+        assert last == "[DONE]" or "error" in last
+        await deleting
+        assert [(await models_status(server))[0] for server in (one, other)] == [403, 403]
+        pending = ["something"]
+        async with asyncio.timeout(10):
+            while pending:
+                pending = await delete_account(other)
+
+
+async def eventually_locked(server: RunningServer) -> None:
+    """Let a server look at what others have locked, until it has seen the default user."""
+    locks = server.app[LOCKED_ACCOUNTS]
+    async with asyncio.timeout(10):
+        while not locks.is_known_locked(DEFAULT_USER):
+            await locks.look()
+
+
+async def delete_account(server: RunningServer) -> list[str]:
+    """What is left to do of it."""
+    async with server.client.delete(
+        f"{server.url}/v1/user/delete-account", headers=server.bearer()
+    ) as answer:
+        assert answer.status == 200
+        body = await answer.json()
+    pending: list[str] = body["data"]["pending"]
+    return pending
+
+
+async def test_a_picture_is_served_by_a_machine_with_another_folder(
+    redis_server: RedisServer, openrouter: FakeOpenRouter, tmp_path: Path
+) -> None:
+    environ = {
+        **openrouter_environ(openrouter),
+        "REDIS_URL": redis_server.url,
+        "CHUK_STREAM_KEY": b64encode(bytes(range(32))).decode(),
+        **PATIENTLY,
+    }
+    async with (
+        running_server(environ, tmp_path / "one") as one,
+        running_server(environ, tmp_path / "other") as other,
+    ):
+        async with one.client.post(
+            f"{one.url}/v1/ai/generate-image",
+            json={"prompt": "a hill", "custom_width": 64, "custom_height": 64},
+            headers=one.bearer(),
+        ) as answer:
+            assert answer.status == 200, await answer.text()
+            drawn = (await answer.json())["data"]["image_url"]
+        bodies = []
+        for server in (one, other):
+            async with server.client.get(drawn.replace(one.url, server.url)) as answer:
+                assert answer.status == 200
+                bodies.append(await answer.read())
+        assert bodies[0] == bodies[1]
+
+
+async def test_doctor_asks_redis_and_keeps_its_password(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
     with redis_server.client() as client:
         client.acl_setuser(
             "tester", enabled=True, passwords=["+hush"], commands=["+@all"], keys=["*"]
         )
     url = redis_server.url.replace("redis://", "redis://tester:hush@")
-    for is_there in (True, False):
-        if not is_there:
-            redis_server.stop()
-        done = await run_chuk("doctor", folder=tmp_path, REDIS_URL=url, **environ)
-        (line,) = [line for line in done.out.splitlines() if " sharing " in line]
-        assert line.split()[0] == ("ok" if is_there else "FAIL"), done
-        assert f"127.0.0.1:{redis_server.port}" in line
-        assert "hush" not in done.out + done.err
+    settings = load({"REDIS_URL": url, "CHUK_REDIS_TIMEOUT": "10"}, directory=tmp_path)
+    sharing = make_sharing(settings, "doctor", carries=lambda: 0)
+    assert f"127.0.0.1:{redis_server.port}" in sharing.part.using
+    assert "hush" not in sharing.part.using
+    assert await sharing.part.check() == "answers"
+    redis_server.stop()
+    with pytest.raises(ServiceUnavailable):
+        await sharing.part.check()
+    await sharing.close()
 
 
 def _keys(server: RedisServer) -> list[bytes]:
