@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+from chuk.adapters.embedded.ports import LanguageModel
 from chuk.adapters.llama import LlamaServer
 from chuk.adapters.openai_compatible import OpenAICompatible
 from chuk.chat.command import CompletionRequest, Message, Role
@@ -23,7 +24,7 @@ def llama(data_dir: Path, model: Path | None = None) -> LlamaServer:
     )
 
 
-async def ask(server: LlamaServer, *said: tuple[Role, str], max_tokens: int = 60) -> list[str]:
+async def ask(server: LanguageModel, *said: tuple[Role, str], max_tokens: int = 60) -> list[str]:
     """Ask through the upstream client, at temperature 0; the pieces of the answer."""
     return pieces(await events(server, *said, max_tokens=max_tokens))
 
@@ -39,7 +40,7 @@ def pieces(happened: list[UpstreamEvent]) -> list[str]:
 
 
 async def events(
-    server: LlamaServer, *said: tuple[Role, str], max_tokens: int = 60
+    server: LanguageModel, *said: tuple[Role, str], max_tokens: int = 60
 ) -> list[UpstreamEvent]:
     """All that the upstream client makes of one answer."""
     request = CompletionRequest(

@@ -56,10 +56,9 @@ class Host:
         self._is_closed = True
         if self._server is not None:
             self._server.close()
-        tasks = self._connections | self._ending
-        for task in tasks:
+        for task in self._connections:
             task.cancel()
-        if tasks:
+        if tasks := self._connections | self._ending:
             await asyncio.wait(tasks)
         for worker in self._workers.values():
             await worker.close()
@@ -115,8 +114,8 @@ class Host:
                 await change.wait()
         finally:
             self._followers[name] -= 1
-            if not self._followers[name] and not self._is_closed:
-                self._expire(name)
+            if not self._followers[name]:
+                asyncio.get_running_loop().call_later(self._model_idle, self._expire, name)
 
     async def _model(self, name: str, orders: dict[str, Any]) -> LlamaServer:
         if name not in self._models:
@@ -131,13 +130,11 @@ class Host:
         return self._models[name]
 
     def _expire(self, name: str) -> None:
-        async def end() -> None:
-            await asyncio.sleep(self._model_idle)
-            if not self._followers[name] and name in self._models:
-                logger("embedded").info("nobody asks the model", seconds=self._model_idle)
-                await self._models.pop(name).close()
-
-        task = asyncio.create_task(end(), name="a model that nobody asks")
+        """End a model that nobody has come back for."""
+        if self._followers[name] or self._is_closed or name not in self._models:
+            return
+        logger("embedded").info("nobody asks the model", seconds=self._model_idle)
+        task = asyncio.create_task(self._models.pop(name).close(), name="a model ends")
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
