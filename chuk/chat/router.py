@@ -76,6 +76,7 @@ class Router:
     Attributes:
         fallbacks: how often a turn went on to another provider since the start.
         passed_over: how often a provider was not asked because its breaker is open.
+        losses: what failed attempts cost us.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class Router:
         self.passed_over = 0
         self._services = services
         self._breakers = breakers
-        self._losses = losses
+        self.losses = losses
         self._throughput = Throughput()
         self._clock = clock
 
@@ -123,7 +124,7 @@ class Router:
 
     async def close(self) -> None:
         """End what runs in the background."""
-        await self._losses.close()
+        await self.losses.close()
 
     async def _carried(self, kept: list[CompletionRequest], service: Service, take: Take) -> None:
         """Ask one provider after the other, until one begins to answer.
@@ -188,10 +189,10 @@ class Router:
             failure = await attempt.run(service.upstream, asked.pop(), patience)
         except ChukError:
             if not attempt.has_output:
-                self._losses.note(attempt.generation_id, attempt.cost_usd)
+                self.losses.note(attempt.generation_id, attempt.cost_usd)
             raise
         if failure is not None:
-            self._losses.note(attempt.generation_id, attempt.cost_usd)
+            self.losses.note(attempt.generation_id, attempt.cost_usd)
         return failure
 
     def _measure(self, attempt: Attempt, target: Target) -> None:
