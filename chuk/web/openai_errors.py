@@ -18,6 +18,7 @@ from chuk.errors import (
     FileTooLarge,
     Forbidden,
     InsufficientCredits,
+    InvalidDimensions,
     InvalidPrompt,
     InvalidRequest,
     InvalidToken,
@@ -57,6 +58,7 @@ _KINDS: tuple[tuple[type[ChukError], int | None, str, str | None], ...] = (
 _FINAL = (InsufficientCredits, QuotaExceeded, StreamInterrupted)
 _PARAMETERS: dict[type[ChukError], str] = {
     ContextTooLong: "messages",
+    InvalidDimensions: "size",
     InvalidPrompt: "prompt",
     ModelNotFound: "model",
 }

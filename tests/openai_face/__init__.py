@@ -1,0 +1,1 @@
+"""The OpenAI face, asked by OpenAI's own library, unmodified."""
