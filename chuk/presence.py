@@ -13,19 +13,8 @@ class Presence(Protocol):
         """Open chat connections of all other processes, as of some seconds ago; asks nobody."""
         ...
 
-    async def is_alive(self, process: str) -> bool:
-        """Whether the process of this name has shown itself lately.
-
-        True while nobody can tell.
-        """
-        ...
-
 
 class OnlyOne:
     """The presence of a process that knows of no others."""
 
     others = 0
-
-    async def is_alive(self, _process: str) -> bool:
-        """Nobody else could be asked about."""
-        return True

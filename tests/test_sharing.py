@@ -186,7 +186,7 @@ async def test_doctor_asks_redis_and_keeps_its_password(
     sharing = make_sharing(settings, "doctor", carries=lambda: 0)
     assert f"127.0.0.1:{redis_server.port}" in sharing.part.using
     assert "hush" not in sharing.part.using
-    assert await sharing.part.check() == "answers"
+    assert await sharing.part.check() == "answers; 0 process(es) share it"
     redis_server.stop()
     with pytest.raises(ServiceUnavailable):
         await sharing.part.check()

@@ -108,9 +108,9 @@ def _shared(
     async def answers() -> str:
         try:
             await connection.ping()
+            return f"answers; {await presence.count()} process(es) share it"
         except RedisAway as error:
             raise ServiceUnavailable(f"Redis does not answer ({error}).") from None
-        return "answers"
 
     return Sharing(
         rate_limits=rate_limits,

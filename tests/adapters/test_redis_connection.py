@@ -104,3 +104,25 @@ async def test_its_address_is_told_without_the_password(url: str, address: str) 
     connection = RedisConnection(url, timeout=1)
     assert connection.address == address
     await connection.close()
+
+
+async def test_calls_that_an_outage_cuts_leave_no_connection_behind(
+    redis_server: RedisServer,
+) -> None:
+    async with connected(redis_server, timeout=0.1) as connection:
+        for _ in range(3):
+            redis_server.freeze()
+            # More than there are connections: some wait for one, some to connect, some to hear.
+            cut = await asyncio.gather(
+                *(connection.run(count) for _ in range(100)), return_exceptions=True
+            )
+            assert all(isinstance(error, RedisAway) for error in cut)
+            redis_server.thaw()
+            await eventually(lambda: not connection.is_away)
+        with redis_server.client() as client:
+            client.set("counted", 0)
+        patient = RedisConnection(redis_server.url, timeout=10)
+        answers = await asyncio.gather(*(patient.run(count) for _ in range(100)))
+        await patient.close()
+        assert sorted(answers) == list(range(1, 101))
+        assert await connection.run(count) == 101

@@ -29,7 +29,7 @@ async def process(
 async def test_each_process_knows_what_the_others_carry(redis_server: RedisServer) -> None:
     async with process(redis_server, "a", 5) as a, process(redis_server, "b", 70) as b:
         await eventually(lambda: (a.others, b.others) == (70, 5))
-        assert a.processes == 2
+        assert await a.count() == 2
         async with process(redis_server, "c", 100) as c:
             assert c.others == 75
             await eventually(lambda: (a.others, b.others) == (170, 105))
@@ -41,15 +41,7 @@ async def test_a_process_that_died_is_forgotten(redis_server: RedisServer) -> No
     await RedisPresence(dying, "dead", lambda: 40, alive_for=0.1).show()
     await dying.close()
     async with process(redis_server, "a", 1) as a:
-        assert await a.is_alive("a")
         await eventually(lambda: a.others == 0)
-        assert not await a.is_alive("dead")
-        assert not await a.is_alive("never seen")
-
-
-async def test_a_process_that_shows_itself_is_alive(redis_server: RedisServer) -> None:
-    async with process(redis_server, "a", 1) as a, process(redis_server, "b", 1):
-        assert await a.is_alive("b")
 
 
 async def test_while_redis_is_away_each_knows_of_itself_alone(redis_server: RedisServer) -> None:
@@ -57,7 +49,5 @@ async def test_while_redis_is_away_each_knows_of_itself_alone(redis_server: Redi
         await eventually(lambda: a.others == 70)
         redis_server.stop()
         await eventually(lambda: a.others == 0)
-        assert a.processes == 1
-        assert await a.is_alive("b")
         redis_server.start()
         await eventually(lambda: a.others == 70)

@@ -34,13 +34,7 @@ local sum = 0
 for _, carried in ipairs(redis.call('HVALS', KEYS[2])) do
   sum = sum + carried
 end
-return {sum, redis.call('ZCARD', KEYS[1])}
-"""
-_IS_ALIVE = """
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local till = redis.call('ZSCORE', KEYS[1], ARGV[1])
-return till and tonumber(till) > now and 1 or 0
+return sum
 """
 
 
@@ -54,7 +48,6 @@ class RedisPresence:
 
     Attributes:
         others: see `Presence.others`; 0 while Redis is away.
-        processes: how many there are, this one included; 1 while Redis is away.
     """
 
     def __init__(
@@ -68,7 +61,6 @@ class RedisPresence:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.others = 0
-        self.processes = 1
         self._connection = connection
         self._owner = owner
         self._carries = carries
@@ -77,7 +69,6 @@ class RedisPresence:
         self._sleep = sleep
         self._task: asyncio.Task[None] | None = None
         self._show = connection.script(_SHOW)
-        self._is_alive = connection.script(_IS_ALIVE)
 
     async def start(self) -> None:
         """Show this process, once now and then in the background."""
@@ -105,25 +96,20 @@ class RedisPresence:
             return await self._show(keys=[_UNTIL, _CARRIED], args=arguments, client=client)
 
         try:
-            together, self.processes = await self._connection.run(call)
+            together = await self._connection.run(call)
         except RedisAway:
             # The connection has said so.
-            self.others, self.processes = 0, 1
+            self.others = 0
             return
         self.others = max(0, together - carries)
 
-    async def is_alive(self, process: str) -> bool:
-        """See `Presence.is_alive`."""
-        if process == self._owner:
-            return True
+    async def count(self) -> int:
+        """How many processes have shown themselves lately.
 
-        async def call(client: Redis) -> Any:
-            return await self._is_alive(keys=[_UNTIL], args=[process], client=client)
-
-        try:
-            return bool(await self._connection.run(call))
-        except RedisAway:
-            return True
+        Raises:
+            RedisAway: nobody can say.
+        """
+        return int(await self._connection.run(_count))
 
     async def _leave(self, client: Redis) -> None:
         async with client.pipeline(transaction=True) as pipeline:
@@ -139,3 +125,7 @@ class RedisPresence:
             except Exception as error:
                 # A defect must not make this process look dead for good, nor be hidden.
                 log_failure("presence", error)
+
+
+async def _count(client: Redis) -> Any:
+    return await client.zcard(_UNTIL)
