@@ -7,7 +7,6 @@ told, by itself, that there is one stream more to wait for.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Any
@@ -16,6 +15,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
 from chuk.adapters.redis.connection import RedisAway, RedisConnection
+from chuk.adapters.redis.follower import Followed, Follower, away, gone, rest_after
 from chuk.adapters.redis.records import (
     Entry,
     Records,
@@ -26,9 +26,8 @@ from chuk.adapters.redis.records import (
     is_last,
     number_of,
 )
-from chuk.chat.events import Content, Done, Failed, Reasoning, TurnEvent, count_events
 from chuk.chat.ports import Kept
-from chuk.errors import ChukError, NotFound, ServiceUnavailable, StreamInterrupted
+from chuk.errors import ChukError, NotFound
 from chuk.logs import log_failure
 
 # How long Redis lets the call wait, in seconds; and between two calls at least, so that tokens of
@@ -37,57 +36,10 @@ _WAIT = 5.0
 _INTERVAL = 0.01
 # One answer of Redis: of each stream in a waiting call, and of one that is read from its beginning.
 _MOST_ENTRIES = 100
-# A follower whose client does not read as fast looks them up again later.
-_MOST_WAITING = 200
 _INBOX_SECONDS = 600
 _INBOX_LENGTH = 10_000
 _AGAIN = 0.2
 STOP, ERASE, _LOOK = b"stop", b"erase", b"look"
-
-
-class _Follower:
-    """What came for one who follows, and is not told yet.
-
-    Attributes:
-        after: the number of the last event that was told.
-        has_been_told: anything.
-        has_missed: what comes next has to be looked up.
-    """
-
-    __slots__ = ("after", "entries", "has_been_told", "has_missed", "news")
-
-    def __init__(self, after: int) -> None:
-        self.after = after
-        self.entries: deque[Entry] = deque()
-        self.has_been_told = False
-        self.has_missed = True
-        self.news = asyncio.Event()
-
-    def give(self, entry: Entry) -> None:
-        if len(self.entries) >= _MOST_WAITING:
-            self.miss()
-        if not self.has_missed:
-            self.entries.append(entry)
-        self.news.set()
-
-    def miss(self) -> None:
-        """Something may have passed by: it has to be looked up."""
-        self.entries.clear()
-        self.has_missed = True
-        self.news.set()
-
-
-class _Stream:
-    """A stream that somebody here follows, and up to where the waiting call has read it.
-
-    Before anybody has read it, the call does not wait for it.
-    """
-
-    __slots__ = ("followers", "read_to")
-
-    def __init__(self) -> None:
-        self.followers: list[_Follower] = []
-        self.read_to: bytes | None = None
 
 
 class Followers:
@@ -117,7 +69,7 @@ class Followers:
         self._obey = obey
         self._patience = patience
         self._followed_for = followed_for
-        self._streams: dict[str, _Stream] = {}
+        self._streams: dict[str, Followed] = {}
         self._inbox = inbox_key(process)
         self._inbox_read_to = b"0-0"
         self._task: asyncio.Task[None] | None = None
@@ -147,8 +99,8 @@ class Followers:
             StreamInterrupted: it is gone, while it was read.
             ServiceUnavailable: Redis is away, and stays so.
         """
-        follower = _Follower(after)
-        stream = self._streams.setdefault(stream_id, _Stream())
+        follower = Follower(after)
+        stream = self._streams.setdefault(stream_id, Followed())
         stream.followers.append(follower)
         seal = self._records.seals.of(stream_id)
         try:
@@ -229,7 +181,7 @@ class Followers:
         pipeline.sadd(key, self._process)
         pipeline.pexpire(key, round(self._followed_for * 1000))
 
-    async def _next(self, stream_id: str, stream: _Stream, follower: _Follower) -> Entry:
+    async def _next(self, stream_id: str, stream: Followed, follower: Follower) -> Entry:
         """The entry in which the next event is, or the last one."""
         entries = follower.entries
         while True:
@@ -243,7 +195,7 @@ class Followers:
                 follower.has_missed = False
                 read = await self._read(stream_id, follower)
                 if read and number_of(read[0]) > follower.after + 1:
-                    raise _gone(follower)
+                    raise gone(follower)
                 # What was given meanwhile comes after it, or a second time, which is passed over.
                 entries.extendleft(reversed(read))
                 if stream.read_to is None:
@@ -253,12 +205,12 @@ class Followers:
             follower.news.clear()
             await follower.news.wait()
 
-    async def _read(self, stream_id: str, follower: _Follower) -> list[Entry]:
+    async def _read(self, stream_id: str, follower: Follower) -> list[Entry]:
         """What Redis has of it, from where the follower is."""
         now = asyncio.get_running_loop().time
         last = now() + self._patience
         while True:
-            error: ChukError = _gone(follower)
+            error: ChukError = gone(follower)
             try:
                 read = await self._connection.run(
                     lambda client: self._records.read(
@@ -333,42 +285,8 @@ class Followers:
 
     def _look_again(self) -> None:
         """Redis was away: let everybody look for what may have passed by."""
-        # It may have forgotten what it had, and number what it gets anew.
-        self._inbox_read_to = b"0-0"
         for stream in self._streams.values():
+            # It may have forgotten what it had, and is brought it anew from the first event on.
+            stream.read_to = None
             for follower in stream.followers:
                 follower.miss()
-
-
-def rest_after(kept: Kept, after: int) -> Kept | None:
-    """What of these events comes after the one of that number; an end always does."""
-    first, events = kept
-    if first > after:
-        return kept
-    rest: list[TurnEvent] = []
-    number, beginning = first, 0
-    for event in events:
-        count = count_events((event,))
-        wanted = event
-        if number <= after and not isinstance(event, (Done, Failed)):
-            if number + count <= after + 1:
-                number += count
-                continue
-            if isinstance(event, (Content, Reasoning)):
-                wanted = type(event)(event.pieces[after + 1 - number :])
-        if not rest:
-            beginning = max(number, min(after + 1, number + count - 1))
-        rest.append(wanted)
-        number += count
-    return (beginning, rest) if rest else None
-
-
-def away() -> ServiceUnavailable:
-    """What a client is told who asks for what only Redis knows, while it is away."""
-    return ServiceUnavailable("This answer cannot be reached right now. Please try again shortly.")
-
-
-def _gone(follower: _Follower) -> ChukError:
-    if follower.has_been_told:
-        return StreamInterrupted()
-    return NotFound("This answer is not kept, or not any more.")

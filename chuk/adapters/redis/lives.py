@@ -14,15 +14,13 @@ from chuk.adapters.redis.records import (
     PROCESSES,
     Found,
     Records,
-    entry_id,
-    events_key,
-    facts_key,
     inbox_key,
     life_key,
     members,
     running_key,
 )
-from chuk.adapters.redis.shipping import MARGIN, Shipper
+from chuk.adapters.redis.shipping import Shipper
+from chuk.adapters.redis.writing import MARGIN, append, finish
 from chuk.chat.events import Failed
 from chuk.chat.ports import StreamState
 from chuk.errors import StreamInterrupted
@@ -212,15 +210,8 @@ class Lives:
 
         async def call(client: Redis) -> bool:
             pipeline = client.pipeline(transaction=False)
-            pipeline.xadd(
-                events_key(stream_id),
-                end,  # type: ignore[arg-type]
-                id=entry_id(found.following),
-                nomkstream=True,
-            )
-            for key in (facts_key(stream_id), events_key(stream_id)):
-                pipeline.pexpire(key, round(found.keep * 1000))
-            pipeline.srem(running_key(found.process), stream_id)
+            append(pipeline, stream_id, found.following, end)
+            finish(pipeline, stream_id, found.keep, found.process)
             return isinstance((await pipeline.execute(raise_on_error=False))[0], bytes)
 
         if await self._connection.run(call):

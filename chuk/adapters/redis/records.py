@@ -29,11 +29,12 @@ from chuk.adapters.redis.codec import UnreadableEvents, decode, encode
 from chuk.adapters.redis.sealing import Seals, StreamSeal, Unsealable
 from chuk.chat.events import Done, Failed, TurnEvent, count_events
 from chuk.chat.ports import Kept, StreamFacts, StreamState
+from chuk.chat.recording import MemoryRecording
 from chuk.logs import logger
 
 PROCESSES = "chuk:stream-processes"
 _FACTS = b"facts"
-_BATCH, _LENGTH, _END = b"batch", b"length", b"end"
+BATCH, LENGTH, END = b"batch", b"length", b"end"
 _ENDS = {b"done": StreamState.DONE, b"failed": StreamState.FAILED}
 
 _log = logger("streams")
@@ -93,14 +94,19 @@ class Opening:
     """What Redis is told of a stream when it begins.
 
     Attributes:
+        process: who runs it.
+        owner_name: of its user, hidden.
+        began_at: Unix seconds.
         keep: seconds after its end.
+        sealed: the facts that nobody reads without the key.
     """
 
     id: str
-    owner: UUID
-    model_id: str
-    started_at: datetime
+    process: str
+    owner_name: str
+    began_at: float
     keep: float
+    sealed: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,32 +138,35 @@ class Records:
         self.unreadable = 0
         self.seals = seals
 
-    def sealed_facts(self, opening: Opening, seal: StreamSeal) -> bytes:
-        """What nobody needs to read without the key."""
-        facts = [
-            opening.owner.hex,
-            opening.model_id,
-            opening.started_at.timestamp(),
-            opening.keep,
-        ]
-        return seal.seal(_FACTS, orjson.dumps(facts))
+    def opening(self, recording: MemoryRecording, seal: StreamSeal, process: str) -> Opening:
+        """What Redis is told of a turn that this process takes down."""
+        began_at, keep = recording.started_at.timestamp(), recording.keep_for
+        facts = [recording.owner.hex, recording.model_id, began_at, keep]
+        return Opening(
+            id=recording.id,
+            process=process,
+            owner_name=self.seals.name_of(recording.owner),
+            began_at=began_at,
+            keep=keep,
+            sealed=seal.seal(_FACTS, orjson.dumps(facts)),
+        )
 
     def batch(self, number: int, events: Sequence[TurnEvent], seal: StreamSeal) -> Fields:
         """The fields of the entry of these events, the first of which has this number."""
         fields = {
-            _BATCH: seal.seal(entry_id(number), encode(events)),
-            _LENGTH: b"%d" % count_events(events),
+            BATCH: seal.seal(entry_id(number), encode(events)),
+            LENGTH: b"%d" % count_events(events),
         }
         if isinstance(events[-1], Done):
-            fields[_END] = b"done"
+            fields[END] = b"done"
         elif isinstance(events[-1], Failed):
-            fields[_END] = b"failed"
+            fields[END] = b"failed"
         return fields
 
     def events_of(self, entry: Entry, seal: StreamSeal) -> Kept | None:
         """The events of an entry; None: it cannot be read."""
         try:
-            return number_of(entry), decode(seal.open(entry[0], entry[1][_BATCH]))
+            return number_of(entry), decode(seal.open(entry[0], entry[1][BATCH]))
         except (KeyError, Unsealable, UnreadableEvents) as error:
             self._note_unreadable(error)
             return None
@@ -199,7 +208,7 @@ class Records:
             sealed = self.seals.of(stream_id).open(_FACTS, fields[b"sealed"])
             owner, model_id, started_at, keep = orjson.loads(sealed)
             after = following(entries[0])
-            state = _ENDS[last[_END]] if _END in last else StreamState.RUNNING
+            state = _ENDS[last[END]] if END in last else StreamState.RUNNING
             facts = StreamFacts(
                 id=stream_id,
                 owner=UUID(owner),
@@ -227,9 +236,9 @@ async def members(client: Redis, key: str) -> list[str]:
 
 def following(entry: Entry) -> int:
     """The number of the event after it."""
-    return number_of(entry) + int(entry[1][_LENGTH])
+    return number_of(entry) + int(entry[1][LENGTH])
 
 
 def is_last(entry: Entry) -> bool:
     """Whether nothing comes after it."""
-    return _END in entry[1]
+    return END in entry[1]

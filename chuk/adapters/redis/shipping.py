@@ -12,22 +12,12 @@ from contextlib import suppress
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.asyncio.client import Pipeline
 
 from chuk.adapters.redis.connection import RedisAway, RedisConnection
-from chuk.adapters.redis.records import (
-    Found,
-    Opening,
-    Records,
-    entry_id,
-    events_key,
-    facts_key,
-    followed_key,
-    running_key,
-    user_key,
-)
-from chuk.chat.event_log import Reading
-from chuk.chat.events import ToolCalls, TurnEvent, count_events
+from chuk.adapters.redis.records import Found, Records
+from chuk.adapters.redis.shipment import Shipment
+from chuk.adapters.redis.writing import append, begin, finish, forget, prolong
+from chuk.chat.events import TurnEvent
 from chuk.chat.ports import StreamState
 from chuk.chat.recording import MemoryRecording
 from chuk.logs import log_failure, logger
@@ -39,94 +29,11 @@ _SHARE = 10.0
 _LONGEST_INTERVAL = 1.0
 # At most so many streams in one pipeline: everything else has to be let through.
 _AT_ONCE = 16
-# A batch is at most so many reads of some kilobytes.
-_MOST_READS = 4
-# The ids of a user's newest streams are found again; no more of them, and for a day.
-_MOST_OF_A_USER = 200
-_INDEX_SECONDS = 90_000
 _STANDS_ALREADY = "The ID specified"
-MARGIN = 60.0
-"""Seconds that Redis keeps a stream whose process is silent, beside the usual ones."""
+# Seconds between two warnings that Redis takes nothing.
+_COMPLAINT_INTERVAL = 60.0
 
 _log = logger("streams")
-
-
-class Shipment:
-    """The recording of one turn: kept here first, and brought to Redis after.
-
-    Attributes:
-        following: the number of the first event that Redis does not have.
-        is_new: Redis knows nothing of it.
-        is_known: that is certain; not so after a call that nobody answered.
-        is_delivered: all of it is there, its end included.
-        is_over: nothing more is brought: it is done, or it cannot be.
-    """
-
-    __slots__ = (
-        "_ahead",
-        "_reading",
-        "_shipper",
-        "following",
-        "inner",
-        "is_delivered",
-        "is_known",
-        "is_new",
-        "is_over",
-        "is_queued",
-        "opening",
-        "seal",
-    )
-
-    def __init__(self, opening: Opening, inner: MemoryRecording, shipper: Shipper) -> None:
-        self.opening = opening
-        self.inner = inner
-        self.seal = shipper.records.seals.of(opening.id)
-        self.following = 1
-        self.is_new = self.is_known = True
-        self.is_queued = self.is_delivered = self.is_over = False
-        self._shipper = shipper
-        self._reading = Reading(inner.log, 0)
-        # Read, and not yet known to be in Redis.
-        self._ahead: list[TurnEvent] = []
-
-    @property
-    def is_whole(self) -> bool:
-        """See `chuk.chat.ports.Recording.is_whole`."""
-        return self.inner.is_whole
-
-    def keep(self, first_number: int, events: Sequence[TurnEvent]) -> None:
-        """See `chuk.chat.ports.Recording.keep`."""
-        self.inner.keep(first_number, events)
-        if not self.is_queued:
-            self._shipper.queue(self)
-
-    def batch(self) -> Sequence[TurnEvent]:
-        """What goes next; the same again until `sent` or `go_back`."""
-        ahead = self._ahead
-        for _ in range(_MOST_READS):
-            if (kept := self._reading.read()) is None:
-                break
-            ahead += kept[1]
-        # What has no number travels with what follows it.
-        length = len(ahead)
-        while length and isinstance(ahead[length - 1], ToolCalls):
-            length -= 1
-        return ahead[:length]
-
-    def sent(self, batch: Sequence[TurnEvent]) -> None:
-        """Redis has taken this batch."""
-        self.is_new = False
-        self.following += count_events(batch)
-        del self._ahead[: len(batch)]
-        log = self.inner.log
-        self.is_delivered = log.end is not None and self.following > log.last_number
-
-    def go_back(self, following: int) -> None:
-        """Redis has all before this number, and nothing more; 1: nothing at all."""
-        self.is_known, self.is_new = True, following == 1
-        self.following = following
-        self._ahead = []
-        self._reading = Reading(self.inner.log, following - 1)
 
 
 class Shipper:
@@ -145,6 +52,7 @@ class Shipper:
         self._connection = connection
         self._process = process
         self._queue: list[Shipment] = []
+        self._complained_at = float("-inf")
         self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -156,7 +64,7 @@ class Shipper:
 
     def begin(self, recording: MemoryRecording) -> Shipment:
         """The same recording, brought to Redis as it grows."""
-        shipment = self.running[recording.id] = Shipment(opening_of(recording), recording, self)
+        shipment = self.running[recording.id] = self._shipment(recording)
         return shipment
 
     def queue(self, shipment: Shipment) -> None:
@@ -168,8 +76,7 @@ class Shipper:
 
     def give_up(self, recording: MemoryRecording) -> None:
         """It is not kept here any more, so not in Redis either."""
-        shipment = self.running.get(recording.id)
-        self.queue(shipment or Shipment(opening_of(recording), recording, self))
+        self.queue(self.running.get(recording.id) or self._shipment(recording))
 
     def start(self) -> None:
         """Begin to bring."""
@@ -237,7 +144,7 @@ class Shipper:
                 pipeline = client.pipeline(transaction=False)
                 for shipment in some:
                     if not shipment.is_delivered:
-                        _expire(pipeline, shipment, shipment.opening.keep + MARGIN)
+                        prolong(pipeline, shipment.id, shipment.inner.keep_for)
                 await pipeline.execute()
 
             await self._connection.run(renew)
@@ -290,25 +197,20 @@ class Shipper:
         for shipment in some:
             if not shipment.is_whole:
                 # Over a bound, or erased: others shall not know a part of it either.
-                name = self.records.seals.name_of(shipment.opening.owner)
-                forget(pipeline, shipment.opening.id, name, self._process)
+                name = self.records.seals.name_of(shipment.inner.owner)
+                forget(pipeline, shipment.id, name, self._process)
                 over.append(shipment)
             elif shipment.is_delivered:
-                _expire(pipeline, shipment, shipment.opening.keep)
-                pipeline.srem(running_key(self._process), shipment.opening.id)
+                finish(pipeline, shipment.id, shipment.inner.keep_for, self._process)
                 over.append(shipment)
             elif batch := shipment.batch():
-                if shipment.is_new:
-                    self._open(pipeline, shipment)
                 added.append((shipment, batch, len(pipeline)))
-                pipeline.xadd(
-                    events_key(shipment.opening.id),
-                    self.records.batch(shipment.following, batch, shipment.seal),  # type: ignore[arg-type]
-                    id=entry_id(shipment.following),
-                    nomkstream=not shipment.is_new,
-                )
+                fields = self.records.batch(shipment.following, batch, shipment.seal)
                 if shipment.is_new:
-                    _expire(pipeline, shipment, shipment.opening.keep + MARGIN)
+                    opening = self.records.opening(shipment.inner, shipment.seal, self._process)
+                    begin(pipeline, opening, shipment.following, fields)
+                else:
+                    append(pipeline, shipment.id, shipment.following, fields)
         results = await pipeline.execute(raise_on_error=False)
         for shipment in over:
             self._let_go(shipment)
@@ -319,9 +221,8 @@ class Shipper:
         if isinstance(result, Exception):
             # Something stands there already, ours or of who thought us dead; or there is no room.
             shipment.is_known = False
-            if not str(result).startswith(_STANDS_ALREADY):
-                self.refused += 1
-                _log.warning("stream_refused", error=type(result).__name__, refused=self.refused)
+            if _STANDS_ALREADY not in str(result):
+                self._note_refusal(result)
                 raise RedisAway("no room")
         elif result is None:
             # It was restarted and is empty, or we were silent for too long.
@@ -331,7 +232,7 @@ class Shipper:
 
     async def _look_back(self, some: Sequence[Shipment]) -> None:
         """Ask Redis how much of these it has."""
-        ids = [shipment.opening.id for shipment in some]
+        ids = [shipment.id for shipment in some]
         if not ids:
             return
         known = await self._connection.run(lambda client: self.records.find(client, ids))
@@ -351,48 +252,18 @@ class Shipper:
             return
         self._let_go(shipment)
         self.shut_out += 1
-        _log.warning("stream_shut_out", stream=shipment.opening.id, shut_out=self.shut_out)
+        _log.warning("stream_shut_out", stream=shipment.id, shut_out=self.shut_out)
+
+    def _note_refusal(self, error: Exception) -> None:
+        self.refused += 1
+        now = asyncio.get_running_loop().time()
+        if now - self._complained_at >= _COMPLAINT_INTERVAL:
+            self._complained_at = now
+            _log.warning("streams_refused", error=type(error).__name__, refused=self.refused)
+
+    def _shipment(self, recording: MemoryRecording) -> Shipment:
+        return Shipment(recording, self.records.seals.of(recording.id), self.queue)
 
     def _let_go(self, shipment: Shipment) -> None:
         shipment.is_over = True
-        self.running.pop(shipment.opening.id, None)
-
-    def _open(self, pipeline: Pipeline, shipment: Shipment) -> None:
-        opening = shipment.opening
-        name = self.records.seals.name_of(opening.owner)
-        pipeline.hset(
-            facts_key(opening.id),
-            mapping={
-                "process": self._process,
-                "owner": name,
-                "sealed": self.records.sealed_facts(opening, shipment.seal),
-            },
-        )
-        pipeline.zadd(user_key(name), {opening.id: opening.started_at.timestamp()})
-        pipeline.zremrangebyrank(user_key(name), 0, -1 - _MOST_OF_A_USER)
-        pipeline.expire(user_key(name), _INDEX_SECONDS)
-        pipeline.sadd(running_key(self._process), opening.id)
-        pipeline.expire(running_key(self._process), _INDEX_SECONDS)
-
-
-def opening_of(recording: MemoryRecording) -> Opening:
-    """What Redis is told of it at first."""
-    return Opening(
-        recording.id,
-        recording.owner,
-        recording.model_id,
-        recording.started_at,
-        keep=recording.keep_for,
-    )
-
-
-def forget(pipeline: Pipeline, stream_id: str, name: str, process: str) -> None:
-    """Delete a stream of the user with this hidden name."""
-    pipeline.unlink(facts_key(stream_id), events_key(stream_id), followed_key(stream_id))
-    pipeline.srem(running_key(process), stream_id)
-    pipeline.zrem(user_key(name), stream_id)
-
-
-def _expire(pipeline: Pipeline, shipment: Shipment, seconds: float) -> None:
-    for key in (facts_key(shipment.opening.id), events_key(shipment.opening.id)):
-        pipeline.pexpire(key, round(seconds * 1000))
+        self.running.pop(shipment.id, None)

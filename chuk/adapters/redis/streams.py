@@ -18,11 +18,13 @@ from uuid import UUID
 from redis.asyncio import Redis
 
 from chuk.adapters.redis.connection import RedisAway, RedisConnection
-from chuk.adapters.redis.following import ERASE, STOP, Followers, away
+from chuk.adapters.redis.follower import away
+from chuk.adapters.redis.following import ERASE, STOP, Followers
 from chuk.adapters.redis.lives import Lives
 from chuk.adapters.redis.records import Found, Records, followed_key, user_key
 from chuk.adapters.redis.sealing import Seals
-from chuk.adapters.redis.shipping import Shipper, forget
+from chuk.adapters.redis.shipping import Shipper
+from chuk.adapters.redis.writing import forget
 from chuk.chat.ports import Kept, Recording, StreamFacts, StreamState
 from chuk.chat.recording import MemoryStreams
 from chuk.errors import NotFound
