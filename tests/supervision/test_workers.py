@@ -12,10 +12,12 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from chuk.accounts.issuer import DEFAULT_USER
+from tests.crash.books import closed_books, give
 from tests.fakes.openrouter import FakeOpenRouter, Reply
 from tests.harness import MODEL, eventually, sse_events
 from tests.redis_server import RedisServer
-from tests.supervision.crews import HOST, Crew, all_gone, below, crew, of_module
+from tests.supervision.crews import CHILD, HOST, Crew, all_gone, below, crew, of_module
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -64,7 +66,8 @@ async def test_there_are_as_many_workers_as_asked_for_and_one_host(pair: Crew) -
     processes = below(pair.server.process.pid)
     assert len(pair.workers()) == 2
     assert len(of_module(HOST, processes)) == 1
-    assert len(processes) == 3
+    # And nothing else but what the tests before this one had to do.
+    assert len(processes) - len(of_module(CHILD, processes)) == 3
 
 
 async def test_a_killed_worker_is_back_and_the_other_one_serves_meanwhile(pair: Crew) -> None:
@@ -123,3 +126,37 @@ async def test_a_connection_that_is_kept_is_given_back_by_who_leaves(pair: Crew)
         await replaced(pair, before)
         async with lasting.get(f"{pair.url}/health") as answer:
             assert answer.status == 200
+
+
+async def test_the_books_are_right_whoever_writes_in_them(pair: Crew) -> None:
+    await give(pair.data, DEFAULT_USER, 50_000_000)
+    body = {"model_id": MODEL, "message": "Hello"}
+
+    async def chat() -> None:
+        async with pair.client.post(
+            f"{pair.url}/v1/ai/chat", json=body, headers=pair.bearer()
+        ) as answer:
+            assert answer.status == 200, await answer.text()
+            assert sse_events(await answer.read())[-1] == "[DONE]"
+
+    before = len((await closed_books(pair.data, DEFAULT_USER)).receipts)
+    await asyncio.gather(*(chat() for _ in range(24)))
+    account = await closed_books(pair.data, DEFAULT_USER)
+    assert len(account.receipts) == before + 24
+    assert account.purse.held == 0
+
+
+async def test_the_embedded_voice_runs_once_for_all(pair: Crew) -> None:
+    async def speak() -> None:
+        async with pair.client.post(
+            f"{pair.url}/v1/ai/inworld-tts", json={"text": "Yes."}, headers=pair.bearer()
+        ) as answer:
+            assert answer.status == 200, await answer.text()
+            assert (await answer.read()).startswith(b"RIFF")
+
+    # By chance alone all of them could come to one worker: once in 128 times.
+    await asyncio.gather(*(speak() for _ in range(8)))
+    processes = below(pair.server.process.pid)
+    (host,) = of_module(HOST, processes)
+    (voice,) = of_module(CHILD, processes)
+    assert voice in below(host)
