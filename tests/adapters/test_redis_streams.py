@@ -11,6 +11,7 @@ import redis
 
 from chuk.adapters.redis.streams import RedisStreams
 from chuk.chat.events import Content, Done, Failed, Meta, Reasoning, Started, ToolCalls
+from chuk.chat.generation import new_stream_id
 from chuk.chat.recording import StreamBounds
 from chuk.errors import NotFound, StreamInterrupted
 from tests.contracts.kept_streams import KEY, next_told, running, seen, told
@@ -61,6 +62,19 @@ async def test_redis_forgets_everything_by_itself(redis_server: RedisServer) -> 
     # As long after its end as was asked for; a running one for longer, if its process is silent.
     assert 990 <= left[b"chuk:stream:over"] <= 1_000
     assert 350 <= left[b"chuk:stream:turn:events"] <= 360
+
+
+async def test_who_is_elsewhere_before_the_answer_is_finds_it_all_the_same(
+    redis_server: RedisServer,
+) -> None:
+    async with running(redis_server, "one") as one, running(redis_server, "two") as two:
+        stream_id = new_stream_id()
+        finding = asyncio.create_task(two.find(stream_id))
+        await asyncio.sleep(0)
+        begin(one, stream_id)
+        facts = await finding
+        assert facts is not None and facts.last_event == 3
+        assert await two.find(new_stream_id()) is None
 
 
 async def test_what_another_key_has_sealed_is_not_served(redis_server: RedisServer) -> None:

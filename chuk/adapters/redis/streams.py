@@ -9,6 +9,7 @@ cannot be reached (`SERVICE_UNAVAILABLE`). When Redis is back, what it missed is
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -27,6 +28,7 @@ from chuk.adapters.redis.shipping import Shipper
 from chuk.adapters.redis.writing import forget
 from chuk.chat.ports import Kept, Recording, StreamFacts, StreamState
 from chuk.chat.recording import MemoryStreams
+from chuk.clock import utc_now
 from chuk.errors import NotFound
 from chuk.leadership import Leadership
 
@@ -35,6 +37,11 @@ LEASE = 6.0
 
 _PATIENCE = 10.0
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_TIMED_ID = re.compile("[0-9a-f]{32}")
+_TIME_DIGITS = 12
+# Seconds. A client that changes networks may be here before its answer is.
+_FRESH = 1.0
+_LOOKS = (0.025, 0.05, 0.1, 0.2, 0.4)
 
 
 class RedisStreams:
@@ -198,6 +205,15 @@ class RedisStreams:
                 await self._ask(found, ERASE)
 
     async def _found(self, stream_id: str) -> Found | None:
+        """What Redis knows of it. One that has just begun may still be on its way there."""
+        for wait in _LOOKS:
+            found = await self._look_for(stream_id)
+            if found is not None or not _is_fresh(stream_id):
+                return found
+            await asyncio.sleep(wait)
+        return await self._look_for(stream_id)
+
+    async def _look_for(self, stream_id: str) -> Found | None:
         if _ID.fullmatch(stream_id) is None:
             return None
         try:
@@ -238,3 +254,11 @@ class RedisStreams:
             self._stop(stream_id)
         elif what == ERASE:
             self._local.give_up(stream_id)
+
+
+def _is_fresh(stream_id: str) -> bool:
+    """Whether its id, which begins with milliseconds, says that it began within this second."""
+    if _TIMED_ID.fullmatch(stream_id) is None:
+        return False
+    began_at = int(stream_id[:_TIME_DIGITS], 16) / 1000
+    return abs(utc_now().timestamp() - began_at) < _FRESH
