@@ -9,6 +9,8 @@ import pytest
 from chuk.accounts.ports import DeletionStore
 from chuk.errors import Forbidden, ProviderError
 from tests.accounts.deletions import USER, Process, Time
+from tests.leaders import Elected
+from tests.services.catalogs import Waits
 
 STEPS = ["turns", "subscription", "files", "records", "sign_in"]
 OWN_STEPS = ["turns", "subscription", "files", "sign_in"]
@@ -122,3 +124,29 @@ async def test_the_other_process_takes_over_what_failed_here(
     assert two.journal == OWN_STEPS[1:]
     assert two.stopped == [USER]
     assert await one.deletions.request(USER) == []
+
+
+async def test_a_follower_leaves_what_is_due_to_the_leader_until_it_leads(
+    deletion_store: DeletionStore, time: Time
+) -> None:
+    await deletion_store.begin(USER)
+    waits, leadership = Waits(), Elected()
+    process = Process(deletion_store, time, "one", sleep=waits, leadership=leadership)
+    await process.deletions.start()
+    await waits.next()
+    assert process.line.count("claim_due") == 0
+    leadership.leads = True
+    waits.end()
+    await waits.next()
+    await process.deletions.run_once()
+    await process.deletions.close()
+    assert process.journal == OWN_STEPS
+
+
+async def test_a_follower_that_is_asked_erases_by_itself(
+    deletion_store: DeletionStore, time: Time
+) -> None:
+    process = Process(deletion_store, time, "one", leadership=Elected())
+    assert await process.deletions.request(USER) == []
+    assert process.journal == OWN_STEPS
+    await process.deletions.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -10,6 +11,7 @@ from chuk.billing.reconcile import BillingReconciler
 from chuk.errors import ProviderError
 from tests.billing.till import OTHER_USER, USER, Till
 from tests.fakes.stripe import Fault
+from tests.leaders import Elected
 from tests.services.catalogs import Waits
 
 PAID = 16_000_000
@@ -130,6 +132,55 @@ async def test_what_a_crash_left_pending_is_applied_at_the_start(till: Till) -> 
     await waits.next()
     await reconciler.close()
     assert (await till.purse()).available == PAID
+
+
+async def test_a_follower_leaves_both_to_the_leader_until_it_leads(till: Till) -> None:
+    await till.subscribe(tell=False)
+    (event,) = till.fake.account.events_of("invoice.paid")
+    await till.store.record_event(till.webhook.read(*till.fake.signed(event)).event)
+    waits, leadership = Waits(), Elected()
+    reconciler = BillingReconciler(
+        till.inbox, till.reconciliation, interval=30, sleep=waits, leadership=leadership
+    )
+    asked = len(till.fake.calls)
+    await reconciler.start()
+    for _ in range(3):
+        await waits.next()
+        waits.end()
+    await waits.next()
+    assert len(till.fake.calls) == asked
+    leadership.leads = True
+    waits.end()
+    await waits.next()
+    await reconciler.close()
+    assert (await till.purse()).available == PAID
+
+
+async def test_who_leads_later_leaves_the_newest_events_to_who_received_them(till: Till) -> None:
+    await till.subscribe(tell=False)
+    (event,) = till.fake.account.events_of("invoice.paid")
+    waits, leadership = Waits(), Elected()
+    reconciler = BillingReconciler(
+        till.inbox,
+        till.reconciliation,
+        interval=3_600,
+        retry_interval=30,
+        sleep=waits,
+        leadership=leadership,
+    )
+    await reconciler.start()
+    await waits.next()
+    await till.store.record_event(till.webhook.read(*till.fake.signed(event)).event)
+    leadership.leads = True
+    waits.end()
+    await waits.next()
+    later = till.fake.clock() + timedelta(days=1)
+    assert len(await till.store.pending_events(later, 10)) == 1
+    till.fake.account.now += 60
+    waits.end()
+    await waits.next()
+    await reconciler.close()
+    assert await till.store.pending_events(later, 10) == []
 
 
 async def test_in_the_background_it_outlives_every_failure(till: Till) -> None:

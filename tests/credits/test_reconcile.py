@@ -20,6 +20,7 @@ from tests.credits.books import EURO, PRICES, USER, Time, Unreliable, receipts
 from tests.fakes.openrouter import FakeOpenRouter, Fault
 from tests.fakes.openrouter_replies import Generation
 from tests.harness import eventually
+from tests.leaders import Elected
 
 MakeReconciler = Callable[..., Reconciler]
 
@@ -265,3 +266,20 @@ async def test_it_goes_on_looking_though_the_books_were_away(
     unreliable.loses = ["claim_orphans"]
     with pytest.raises(ServiceUnavailable):
         await reconciler.run_once()
+
+
+async def test_a_follower_leaves_orphans_to_the_leader_until_it_leads(
+    make_reconciler: MakeReconciler, store: LedgerStore, time: Time
+) -> None:
+    leadership = Elected()
+    reconciler = make_reconciler(leadership=leadership)
+    await an_orphan(store, time)
+    held = (await store.purse(USER)).held
+    await reconciler.start()
+    await eventually(lambda: len(time.slept) == 1)
+    assert (await store.purse(USER)).held == held > 0
+    leadership.leads = True
+    time.pass_by(15)
+    await eventually(lambda: len(time.slept) == 2)
+    assert (await store.purse(USER)).held == 0
+    await reconciler.close()
