@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
 Answer = tuple[int, str, bytes]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request and the status it must meet."""
+
+    method: str
+    path: str
+    status: int
+    query: str = ""
+    json: Any = None
+    data: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    signed_in: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}{self.query} {self.status}"
 
 
 class Document:

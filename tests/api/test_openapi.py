@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -12,8 +11,9 @@ from aiohttp import hdrs
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from chuk.api.keys import HEALTH
-from chuk.web.envelope import CHOICES, Profile
-from tests.api.openapi_document import Document
+from chuk.web.envelope import CHOICES, Profile, is_openai_path
+from tests.api.openai_calls import OPENAI_CALLS
+from tests.api.openapi_document import Call, Document
 from tests.conftest import StartServer
 from tests.fakes.openrouter import FakeOpenRouter, Reply
 from tests.fakes.supabase_auth import FakeSupabaseAuth
@@ -39,24 +39,8 @@ async def document(server: RunningServer) -> Document:
         return Document(json.loads(await answer.read()))
 
 
-@dataclass(frozen=True)
-class Call:
-    """A request and the status it must meet."""
-
-    method: str
-    path: str
-    status: int
-    query: str = ""
-    json: Any = None
-    data: Any = None
-    headers: dict[str, str] = field(default_factory=dict)
-    signed_in: bool = True
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}{self.query} {self.status}"
-
-
 CALLS = [
+    *OPENAI_CALLS,
     Call("GET", "/", 200),
     Call("GET", "/health", 200),
     Call("GET", "/openapi.json", 200),
@@ -170,11 +154,12 @@ async def test_every_route_is_in_the_document_and_nothing_else(
     assert served == set(document.operations)
 
 
-async def test_every_route_tells_its_errors_in_both_profiles(document: Document) -> None:
+async def test_every_route_tells_its_errors_in_its_profiles(document: Document) -> None:
     for (method, path), operation in document.operations.items():
         for status in operation["responses"]:
             if int(status) >= 400:
-                for profile in CHOICES:
+                profiles = (Profile.OPENAI,) if is_openai_path(path) else CHOICES
+                for profile in profiles:
                     assert document.schema(method, path, int(status), profile.content_type)
 
 
