@@ -16,6 +16,7 @@ from redis.asyncio.client import Pipeline
 
 from chuk.adapters.redis.connection import RedisAway, RedisConnection
 from chuk.adapters.redis.follower import Followed, Follower, away, gone, rest_after
+from chuk.adapters.redis.gate import Gate
 from chuk.adapters.redis.records import (
     Entry,
     Records,
@@ -56,6 +57,7 @@ class Followers:
     def __init__(
         self,
         connection: RedisConnection,
+        gate: Gate,
         records: Records,
         *,
         process: str,
@@ -64,6 +66,7 @@ class Followers:
         followed_for: float,
     ) -> None:
         self._connection = connection
+        self._gate = gate
         self._records = records
         self._process = process
         self._obey = obey
@@ -122,7 +125,7 @@ class Followers:
                 del self._streams[stream_id]
                 with suppress(RedisAway):
                     # Else it is forgotten by itself.
-                    await self._connection.run(
+                    await self._gate.run(
                         lambda client: client.srem(followed_key(stream_id), self._process)
                     )
 
@@ -140,7 +143,7 @@ class Followers:
             pipeline.expire(self._inbox, _INBOX_SECONDS)
             await pipeline.execute()
 
-        await self._connection.run(call)
+        await self._gate.run(call)
 
     async def ask(self, process: str, what: bytes, stream_id: str) -> None:
         """Ask a process to do something with a stream that it runs, or has run.
@@ -157,7 +160,7 @@ class Followers:
             pipeline.expire(inbox_key(process), _INBOX_SECONDS)
             await pipeline.execute()
 
-        await self._connection.run(call)
+        await self._gate.run(call)
 
     def note(self, stream_id: str, last_event: int | None) -> None:
         """So far the stream has come by now (None: it is gone); who does not know looks again."""
@@ -172,7 +175,7 @@ class Followers:
             await pipeline.execute()
 
         try:
-            await self._connection.run(call)
+            await self._gate.run(call)
         except RedisAway:
             raise away() from None
 
@@ -212,7 +215,7 @@ class Followers:
         while True:
             error: ChukError = gone(follower)
             try:
-                read = await self._connection.run(
+                read = await self._gate.run(
                     lambda client: self._records.read(
                         client, stream_id, follower.after, _MOST_ENTRIES
                     )

@@ -21,6 +21,7 @@ from redis.asyncio import Redis
 from chuk.adapters.redis.connection import RedisAway, RedisConnection
 from chuk.adapters.redis.follower import away
 from chuk.adapters.redis.following import ERASE, STOP, Followers
+from chuk.adapters.redis.gate import Gate
 from chuk.adapters.redis.lives import Lives
 from chuk.adapters.redis.records import Found, Records, followed_key, user_key
 from chuk.adapters.redis.sealing import Seals
@@ -69,12 +70,14 @@ class RedisStreams:
     ) -> None:
         self._local = local
         self._connection = connection
+        self._gate = Gate(connection)
         self._process = process
         self._stop: Callable[[str], object] = lambda _: None
         self.records = Records(seals)
         self.shipper = Shipper(connection, self.records, process=process)
         self.followers = Followers(
             connection,
+            self._gate,
             self.records,
             process=process,
             obey=self._obey,
@@ -132,7 +135,7 @@ class RedisStreams:
         """See `StreamStore.of`; while Redis is away: those of this process."""
         known = {facts.id: facts for facts in await self._local.of(user_id)}
         try:
-            shared = await self._connection.run(lambda client: self._of(client, user_id))
+            shared = await self._gate.run(lambda client: self._of(client, user_id))
         except RedisAway:
             # The connection has said so.
             shared = []
@@ -165,9 +168,7 @@ class RedisStreams:
         if await self._local.is_followed(stream_id):
             return True
         try:
-            return bool(
-                await self._connection.run(lambda client: client.exists(followed_key(stream_id)))
-            )
+            return bool(await self._gate.run(lambda client: client.exists(followed_key(stream_id))))
         except RedisAway:
             return True
 
@@ -196,8 +197,8 @@ class RedisStreams:
         """
         await self._local.erase(user_id)
         try:
-            shared = await self._connection.run(lambda client: self._of(client, user_id))
-            await self._connection.run(lambda client: self._forget(client, user_id, shared))
+            shared = await self._gate.run(lambda client: self._of(client, user_id))
+            await self._gate.run(lambda client: self._forget(client, user_id, shared))
         except RedisAway:
             raise away() from None
         for found in shared:
@@ -217,9 +218,7 @@ class RedisStreams:
         if _ID.fullmatch(stream_id) is None:
             return None
         try:
-            (found,) = await self._connection.run(
-                lambda client: self.records.find(client, [stream_id])
-            )
+            (found,) = await self._gate.run(lambda client: self.records.find(client, [stream_id]))
         except RedisAway:
             raise away() from None
         return found
