@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 from aiohttp import web
 
 from chuk.api.keys import CATALOG, TURNS
+from chuk.api.once import REPLAYED, idempotency_key, keyed_turns
 from chuk.api.openai.chat_schema import DEFAULT_MAX_TOKENS, ChatCompletionRequest
 from chuk.api.openai.messages import read_messages
 from chuk.catalog.models import Model
 from chuk.chat.command import ChatCommand, Extras
 from chuk.chat.events import Done
+from chuk.chat.generation import Generation
 from chuk.chat.ports import Subscriber
 from chuk.errors import InvalidRequest
 from chuk.web.bodies import parse_json_object, read_body
@@ -20,6 +23,9 @@ from chuk.web.completion_frames import CompletionChunks, WholeCompletion
 from chuk.web.envelope import render_data
 from chuk.web.keys import CONNECTIONS, PRINCIPAL, SETTINGS
 from chuk.web.validation import checked
+
+ENDPOINT = "chat/completions"
+"""What a key stands for here, streamed or not."""
 
 _REQUEST = ChatCompletionRequest()
 _TOOL_FIELDS = ("tools", "tool_choice", "parallel_tool_calls")
@@ -29,21 +35,25 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     """Run one turn for an OpenAI client.
 
     Such a client knows no way back to an answer, and leaving is its way to stop one: the turn
-    ends at once with its client, and what it took until then is paid.
+    ends at once with its client, and what it took until then is paid. Only with an
+    `Idempotency-Key` it can come back, and then the turn goes on.
     """
+    key = idempotency_key(request)
     fields = await _fields(request)
     model = request.config_dict[CATALOG].model(fields["model"])
     command = await _command(request, fields, model)
     if fields["stream"]:
-        return await _streamed(request, command)
-    answer = WholeCompletion(model.id)
-    await _run(request, command, answer)
+        return await _streamed(request, command, key)
+    answer, headers = WholeCompletion(model.id), dict[str, str]()
+    await _run(request, command, answer, key, lambda: headers.update(REPLAYED))
     if answer.failure is not None:
         raise answer.failure
-    return render_data(request, answer.answer())
+    return render_data(request, answer.answer(), headers=headers)
 
 
-async def _streamed(request: web.Request, command: ChatCommand) -> web.StreamResponse:
+async def _streamed(
+    request: web.Request, command: ChatCommand, key: str | None
+) -> web.StreamResponse:
     services = request.config_dict
     with services[CONNECTIONS].open(request.transport) as connection:
         chunks = CompletionChunks(
@@ -53,7 +63,9 @@ async def _streamed(request: web.Request, command: ChatCommand) -> web.StreamRes
             ping_interval=services[SETTINGS].chat.ping_interval,
         )
         try:
-            await _run(request, command, chunks)
+            await _run(
+                request, command, chunks, key, lambda: chunks.response.headers.update(REPLAYED)
+            )
         finally:
             chunks.close()
     if chunks.refusal is not None:
@@ -61,17 +73,36 @@ async def _streamed(request: web.Request, command: ChatCommand) -> web.StreamRes
     return chunks.response
 
 
-async def _run(request: web.Request, command: ChatCommand, subscriber: Subscriber) -> None:
-    turn = request.config_dict[TURNS].start(
-        request[PRINCIPAL], command, subscriber, is_lasting=False
-    )
-    # Its pictures may be megabytes; they are not kept while the answer comes.
-    del command
+async def _run(
+    request: web.Request,
+    command: ChatCommand,
+    subscriber: Subscriber,
+    key: str | None,
+    on_repeat: Callable[[], None],
+) -> None:
+    services = request.config_dict
+    turn: Generation | None = None
     try:
-        await turn.finished()
+        if key is None:
+            turn = services[TURNS].start(request[PRINCIPAL], command, subscriber, is_lasting=False)
+        else:
+            turn = await keyed_turns(services).start(
+                request[PRINCIPAL],
+                command,
+                subscriber,
+                key=key,
+                endpoint=ENDPOINT,
+                on_repeat=on_repeat,
+            )
+        # Its pictures may be megabytes; they are not kept while the answer comes.
+        del command
+        if turn is not None:
+            await turn.finished()
     finally:
-        turn.leave(subscriber)
-        turn.stop(Done())
+        if turn is not None:
+            turn.leave(subscriber)
+            if key is None:
+                turn.stop(Done())
 
 
 async def _fields(request: web.Request) -> dict[str, Any]:

@@ -1,0 +1,58 @@
+"""An `Idempotency-Key` makes a request that was sent twice one, with one answer and one price."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from openai import AsyncOpenAI, ConflictError
+
+from tests.fakes.openrouter import FakeOpenRouter, Reply
+from tests.harness import MODEL, RunningServer
+from tests.openai_face.clients import HELLO, WEATHER, receipts_of
+from tests.openai_face.test_tools import CALLS
+
+KEY: Any = {"Idempotency-Key": "first-try"}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_turn_sent_twice_is_answered_from_the_first(
+    client: AsyncOpenAI, server: RunningServer, openrouter: FakeOpenRouter, *, stream: bool
+) -> None:
+    openrouter.script(CALLS)
+
+    async def ask() -> Any:
+        answer: Any = await client.chat.completions.create(
+            model=MODEL, messages=HELLO, tools=[WEATHER], stream=stream, extra_headers=KEY
+        )
+        if not stream:
+            return answer.id, answer.choices[0].message.tool_calls
+        return [(chunk.id, chunk.choices) async for chunk in answer]
+
+    assert await ask() == await ask()
+    assert len(openrouter.completions) == 1
+    assert len(await receipts_of(server)) == 1
+
+
+async def test_a_key_stands_for_one_request(
+    client: AsyncOpenAI, openrouter: FakeOpenRouter
+) -> None:
+    openrouter.script(Reply(content=["Hi"]))
+    await client.chat.completions.create(model=MODEL, messages=HELLO, extra_headers=KEY)
+    with pytest.raises(ConflictError) as caught:
+        await client.chat.completions.create(
+            model=MODEL, messages=[*HELLO, *HELLO], extra_headers=KEY
+        )
+    assert caught.value.code == "idempotency_conflict"
+    assert caught.value.response.headers["x-should-retry"] == "false"
+
+
+async def test_pictures_asked_for_twice_are_the_same(
+    client: AsyncOpenAI, server: RunningServer
+) -> None:
+    answers = [
+        await client.images.generate(prompt="a fox", n=2, size="64x64", extra_headers=KEY)  # type: ignore[arg-type]
+        for _ in range(2)
+    ]
+    assert answers[0].data == answers[1].data
+    assert len(await receipts_of(server)) == 2
