@@ -45,7 +45,7 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     if fields["stream"]:
         return await _streamed(request, command, key)
     answer, headers = WholeCompletion(model.id), dict[str, str]()
-    await _run(request, command, answer, key, lambda: headers.update(REPLAYED))
+    await _run(request, command, answer, key, lambda _: headers.update(REPLAYED))
     if answer.failure is not None:
         raise answer.failure
     return render_data(request, answer.answer(), headers=headers)
@@ -64,7 +64,7 @@ async def _streamed(
         )
         try:
             await _run(
-                request, command, chunks, key, lambda: chunks.response.headers.update(REPLAYED)
+                request, command, chunks, key, lambda _: chunks.response.headers.update(REPLAYED)
             )
         finally:
             chunks.close()
@@ -78,7 +78,7 @@ async def _run(
     command: ChatCommand,
     subscriber: Subscriber,
     key: str | None,
-    on_repeat: Callable[[], None],
+    on_repeat: Callable[[str], None],
 ) -> None:
     services = request.config_dict
     turn: Generation | None = None
