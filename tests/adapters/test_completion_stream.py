@@ -333,3 +333,22 @@ def test_any_stream_says_what_its_chunks_say_one_by_one(
     if ascii_only and not any("\ud800" <= letter <= "\udfff" for letter in str(deltas)):
         said = [delta.get("content") for delta in deltas]
         assert text_of(events, Content) == "".join(x for x in said if isinstance(x, str))
+
+
+def test_what_the_providers_cache_knew_is_counted() -> None:
+    usage = {
+        "prompt_tokens": 40,
+        "completion_tokens": 2,
+        "prompt_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 5},
+    }
+    _, events = read(event({"choices": [], "usage": usage}), DONE)
+    (counted,) = of_kind(events, UpstreamUsage)
+    assert (counted.cached_tokens, counted.cache_write_tokens) == (30, 5)
+
+
+@pytest.mark.parametrize("details", [None, [], "x", {"cached_tokens": -1}, {"cached_tokens": True}])
+def test_a_cache_that_makes_no_sense_is_none(details: object) -> None:
+    usage = {"prompt_tokens": 4, "completion_tokens": 2, "prompt_tokens_details": details}
+    _, events = read(event({"choices": [], "usage": usage}))
+    (counted,) = of_kind(events, UpstreamUsage)
+    assert counted.cached_tokens == 0

@@ -195,3 +195,40 @@ async def test_counts_are_positive_integers_or_absent(
     assert (groq.context_length, groq.max_completion_tokens) == (131_072, None)
     assert (cheap.context_length, cheap.max_completion_tokens) == (131_072, None)
     assert isinstance(groq.context_length, int)
+
+
+async def test_what_a_provider_understands_and_its_caches_prices_are_read(
+    openrouter: FakeOpenRouter, session: aiohttp.ClientSession
+) -> None:
+    model = openrouter.model(QWEN)
+    model.endpoint("groq").extra_prices = {
+        "input_cache_read": "0.00000001",
+        "input_cache_write": "no price",
+    }
+    model.reasoning = {"mandatory": True, "supported_efforts": ["high", "low", "none", None]}
+    found = (await fetched(source(openrouter, session)))[QWEN]
+    assert found.efforts == {"high", "low"}
+    groq = found.provider("groq")
+    assert groq.pricing.cache_read == Decimal("0.00000001")
+    assert groq.pricing.cache_write is None
+    assert groq.supports("temperature") and not groq.supports("something_else")
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "efforts"),
+    [
+        (None, None),
+        ({"mandatory": False, "supported_efforts": None}, None),
+        ({"mandatory": True, "supported_efforts": None}, {"minimal", "low", "medium", "high"}),
+        ({"mandatory": False, "supported_efforts": ["medium"]}, {"medium"}),
+        ({"supported_efforts": "high"}, None),
+    ],
+)
+async def test_the_efforts_that_a_model_takes_are_read(
+    openrouter: FakeOpenRouter,
+    session: aiohttp.ClientSession,
+    reasoning: dict[str, object] | None,
+    efforts: set[str] | None,
+) -> None:
+    openrouter.model(QWEN).reasoning = reasoning
+    assert (await fetched(source(openrouter, session)))[QWEN].efforts == efforts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chuk.catalog.models import Model, Pricing, Provider
-from chuk.chat.command import ChatCommand, Message
+from chuk.chat.command import ChatCommand, Extras, Message
 from chuk.chat.resolution import resolve
 from chuk.chat.token_estimate import prompt_tokens
 from chuk.errors import ContextTooLong, InvalidRequest, ModelNotFound
@@ -138,3 +139,71 @@ def test_reasoning_effort_goes_only_to_a_model_that_reasons() -> None:
     command = a_command(reasoning_effort="high")
     assert resolve(command, a_model(reasons=True)).request.reasoning_effort == "high"
     assert resolve(command, a_model()).request.reasoning_effort is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "efforts", "expected"),
+    [
+        ("none", None, "none"),
+        ("none", {"low", "high"}, "low"),
+        ("minimal", {"low", "high"}, "low"),
+        ("medium", {"low", "high"}, "low"),
+        ("high", {"none", "low"}, "low"),
+        ("high", {"none", "minimal", "low", "medium", "high"}, "high"),
+        ("low", {"xhigh"}, None),
+    ],
+)
+def test_the_effort_is_the_nearest_that_the_model_takes(
+    asked: str, efforts: set[str] | None, expected: str | None
+) -> None:
+    model = replace(a_model(reasons=True), efforts=None if efforts is None else frozenset(efforts))
+    found = resolve(a_command(reasoning_effort=asked), model).request.reasoning_effort
+    assert found == expected
+
+
+def test_fallbacks_leave_out_who_cannot_hold_the_conversation() -> None:
+    command = a_command(Message("user", "x" * 40_000), allow_provider_fallbacks=True)
+    resolution = resolve(command, a_model())
+    assert resolution.request.providers == ("middle", "dear")
+    assert resolution.provider is MIDDLE
+
+
+def test_where_nobody_surely_holds_the_conversation_whoever_might_is_asked() -> None:
+    model = replace(a_model(), providers=(CHEAP, replace(CHEAP, slug="other")))
+    command = a_command(Message("user", "x" * 40_000), allow_provider_fallbacks=True)
+    assert resolve(command, model).request.providers == ("cheap/fp8", "other")
+
+
+def test_each_candidate_has_its_own_limit() -> None:
+    command = a_command(max_tokens=100_000, allow_provider_fallbacks=True, provider_slug="middle")
+    request = resolve(command, a_model()).request
+    assert [(c.provider.slug, c.max_tokens) for c in request.candidates] == [
+        ("middle", 4_096),
+        ("cheap/fp8", 8_000 - prompt_tokens([Message("user", "Hello")])),
+        ("dear", 100_000),
+    ]
+    assert request.max_tokens == 4_096
+
+
+TOOLS = Extras(tools=b"[]")
+
+
+def test_who_does_not_understand_the_request_is_not_asked() -> None:
+    deaf = replace(CHEAP, parameters=frozenset({"max_tokens"}))
+    able = replace(MIDDLE, parameters=frozenset({"tools"}))
+    model = replace(a_model(), providers=(deaf, able, DEAR))
+    assert resolve(a_command(extras=TOOLS), model).provider is able
+    request = resolve(a_command(extras=TOOLS, allow_provider_fallbacks=True), model).request
+    # Who does not say what it understands may be asked for anything.
+    assert request.providers == ("middle", "dear")
+    assert resolve(a_command(), model).provider is deaf
+
+
+def test_tools_for_a_provider_without_them_are_refused() -> None:
+    model = replace(a_model(), providers=(replace(CHEAP, parameters=frozenset()), MIDDLE))
+    command = a_command(extras=TOOLS, provider_slug="cheap/fp8")
+    with pytest.raises(InvalidRequest) as caught:
+        resolve(command, model)
+    assert set(caught.value.details["fields"]) == {"tools"}  # type: ignore[call-overload]
+    fallen_back = replace(command, allow_provider_fallbacks=True)
+    assert resolve(fallen_back, model).request.providers == ("middle",)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chuk.catalog.models import Pricing
 from chuk.credits.estimate import LEAST_ANSWER, Estimate
 from chuk.credits.money import MicroEuro
-from chuk.credits.pricing import PriceList
+from chuk.credits.pricing import PriceList, tokens_usd
 
 _PRICE = st.decimals(min_value=0, max_value=Decimal("0.001"), places=9)
 _ESTIMATES = st.builds(
@@ -86,3 +86,30 @@ def test_who_can_afford_the_least_gets_at_least_a_short_answer(estimate: Estimat
     assert estimate.affordable_tokens(estimate.at_least) >= shortest - 1
     assert estimate.affordable_tokens(estimate.at_most) == estimate.max_tokens
     assert estimate.cost(0) <= estimate.at_least <= estimate.at_most
+
+
+def test_what_the_cache_knew_costs_its_own_price() -> None:
+    pricing = Pricing(
+        Decimal("1e-6"), Decimal(0), cache_read=Decimal("1e-7"), cache_write=Decimal("5e-7")
+    )
+    cost = tokens_usd(
+        pricing, prompt_tokens=1_000, completion_tokens=0, cached_tokens=600, cache_write_tokens=100
+    )
+    assert cost == Decimal("0.0003") + Decimal("0.00006") + Decimal("0.00005")
+
+
+@given(
+    st.builds(
+        Pricing, _PRICE, _PRICE, _PRICE, st.none() | _PRICE, st.none() | _PRICE, st.none() | _PRICE
+    ),
+    st.integers(0, 10_000),
+    st.integers(0, 10_000),
+    st.integers(0, 20_000),
+    st.integers(0, 20_000),
+)
+def test_a_cache_never_makes_a_turn_dearer(
+    pricing: Pricing, prompt: int, completion: int, cached: int, written: int
+) -> None:
+    size = {"prompt_tokens": prompt, "completion_tokens": completion}
+    with_cache = tokens_usd(pricing, **size, cached_tokens=cached, cache_write_tokens=written)
+    assert pricing.completion * completion <= with_cache <= tokens_usd(pricing, **size)

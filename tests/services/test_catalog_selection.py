@@ -28,8 +28,8 @@ def test_the_file_that_is_shipped_allows_every_model() -> None:
 
 
 def test_the_commented_example_in_the_shipped_file_is_valid(tmp_path: Path) -> None:
-    _, _, example = SHIPPED.read_text().partition("# [models.")
-    text = "[models." + example.replace("\n# ", "\n")
+    _, _, rest = SHIPPED.read_text().partition("# [models.")
+    text = "[models." + rest.partition("\n\n")[0].replace("\n# ", "\n")
     assert read(tmp_path, text).overrides["qwen/qwen3-32b"].name == "Qwen3 32B"
 
 
