@@ -25,7 +25,7 @@ from chuk.credits.service import Credits
 from chuk.idempotency.service import Idempotency
 from chuk.media.convert import Conversions
 from chuk.media.draw import Drawing
-from chuk.media.embed import EmbeddingService
+from chuk.media.embed import Embeddings
 from chuk.media.pictures import Pictures
 from chuk.media.speak import Speech
 from chuk.media.transcribe import Transcriptions
@@ -53,4 +53,4 @@ TRANSCRIPTIONS = web.AppKey("transcriptions", Transcriptions)
 DRAWING = web.AppKey("drawing", Drawing)
 PICTURES = web.AppKey("pictures", Pictures)
 EVENT_READER: web.AppKey[EventReader] = web.AppKey("event_reader")
-EMBEDDINGS: web.AppKey[EmbeddingService] = web.AppKey("embeddings")
+EMBEDDINGS = web.AppKey("embeddings", Embeddings)

@@ -25,6 +25,7 @@ from chuk.api.keys import (
     CREDITS,
     DELETIONS,
     DRAWING,
+    EMBEDDINGS,
     EVENT_READER,
     HEALTH,
     IDEMPOTENCY,
@@ -45,6 +46,7 @@ from chuk.api.keys import (
 from chuk.app.converting import Converting, make_conversions
 from chuk.app.drawing import Atelier, make_drawing
 from chuk.app.embedded import ALONE, Embedded
+from chuk.app.embedding import make_embeddings
 from chuk.app.hearing import Hearing, make_hearing
 from chuk.app.idempotency import KeyedWork, make_idempotency
 from chuk.app.models import choose_models
@@ -149,6 +151,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
     hearing = make_hearing(settings, credit_service, embedded)
     converting = make_conversions(settings, credit_service, hearing.listener, embedded)
     speaking = make_speech(settings, session, credit_service, embedded)
+    embedding = make_embeddings(settings, session, credit_service, models.selection, embedded)
     atelier = make_drawing(settings, session, credit_service, sharing.pictures)
     payments = (
         make_payments(settings, session, books, sharing.leadership)
@@ -199,6 +202,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         await hearing.close()
         await atelier.pictures.close()
         await atelier.close()
+        await embedding.close()
         await reconciler.close()
         await credit_service.close()
         await streaming.close()
@@ -234,6 +238,8 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
     root[RECEIPTS], root[QUOTES] = Receipts(books.ledger), Quotes(books.ledger)
     root[STATUS] = StatusDesk(books.billing, books.ledger, plan=settings.plan.name)
     _hang_media(root, converting, hearing, atelier, speaking)
+    if embedding.embeddings is not None:
+        root[EMBEDDINGS] = embedding.embeddings
     if payments is not None:
         root[CHECKOUT], root[SUBSCRIPTIONS] = (
             payments.billing.checkout,
@@ -243,7 +249,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
     root[OPENAPI] = openapi_document(routes)
     parts = [tokens, sharing.part, Part("models", models.using, models.check), _books_part(books)]
     parts.append(payments.part if payments else Part("billing", "nobody", _no_billing))
-    parts += [converting.part, hearing.part, speaking.part, atelier.part]
+    parts += [converting.part, hearing.part, speaking.part, atelier.part, embedding.part]
     root[WIRING] = Wiring(parts, ready, close)
     root.middlewares.extend(
         [

@@ -26,6 +26,7 @@ class Media:
     upload_timeout: float = setting(120.0, "For a file or a recording to arrive.", check=positive)
     convert_timeout: float = setting(60.0, "For one conversion.", check=positive)
     transcribe_timeout: float = setting(55.0, "For one transcription.", check=positive)
+    embedding_timeout: float = setting(60.0, "For the vectors of some texts.", check=positive)
     image_timeout: float = setting(120.0, "For one image.", check=positive)
     image_keep: float = setting(
         86_400.0, "How long an image is kept; an hour at least.", check=validate.Range(min=3_600)
