@@ -102,7 +102,7 @@ async def test_a_resumed_turn_counts_as_one_of_the_four(
         refusal = await receive(socket)
         assert "id" not in refusal and refusal["error"]["code"] == "INVALID_REQUEST"
         openrouter.release.set()
-        ends = set()
+        ends = set[Any]()
         while len(ends) < 4:
             event = await receive(socket)
             if "done" in event:
@@ -131,7 +131,7 @@ async def test_a_stream_that_is_not_ones_own_is_not_found(
     server: RunningServer, identity: str | None
 ) -> None:
     stream = stream_of(await whole(server))
-    named = {} if identity is None else {"id": identity}
+    named: dict[str, Any] = {} if identity is None else {"id": identity}
     for headers, wanted in ((server.bearer(uuid4()), stream), (server.bearer(), "nobody")):
         async with server.socket(headers=headers) as socket:
             for _ in range(4):

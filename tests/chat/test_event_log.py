@@ -63,7 +63,8 @@ def test_whatever_is_read_whenever_is_what_was_kept(
     log, everything = EventLog(), list[TurnEvent]()
     reading: Reading | None = None
     found: list[tuple[int, TurnEvent]] = []
-    for number, events in enumerate([[Started("stream")], *reads, *([end] if end else [])]):
+    told: list[list[TurnEvent]] = [[Started("stream")], *reads, *([end] if end else [])]
+    for number, events in enumerate(told):
         if number == begins:
             reading = Reading(log, after)
         log.append(events)
