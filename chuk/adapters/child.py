@@ -1,7 +1,6 @@
-"""The process in which heavy or risky work is done; started by `chuk.adapters.children`.
+"""The process in which heavy or risky work is done.
 
-`python -m chuk.adapters.child` reads its orders as one line of JSON, confines itself, and works
-with a module that has
+It confines itself, and works with a module that has
 
     def answer(request: dict[str, Any]) -> dict[str, Any]
     def stream(request: dict[str, Any]) -> Iterator[bytes]     (a warm worker's, where needed)
@@ -10,9 +9,11 @@ Both raise a `ChukError` for what is wrong with their input (`CorruptFile()`, sa
 message and details reach the parent. Any other exception is our own failure. The module loads
 what it needs at its first request and keeps it in its own globals.
 
-Where the orders name an `answer` file, the request is in the orders too and the process ends after
-it. Else each further line is a request, and what comes of it is framed on standard output: one
-byte for the kind, four for the length, and that many bytes. It ends when standard input does.
+A child for one job is forked by `chuk.adapters.fork_server_child`; its orders and its answer are
+files of its folder. A warm worker is `python -m chuk.adapters.child`: it reads its orders as one
+line of JSON from standard input, and each further line is a request; what comes of it is framed on
+standard output: one byte for the kind, four for the length, and that many bytes. It ends when
+standard input does.
 """
 
 from __future__ import annotations
@@ -31,40 +32,38 @@ from chuk.adapters.confinement import allow_cpu, confine
 from chuk.errors import ChukError
 
 ANSWER, PIECE, REFUSED, FAILED = b"A", b"P", b"R", b"F"
+ORDERS_FILE, ANSWER_FILE = "orders", "answer"
+"""Of a forked child, in its folder."""
+
 _SPARE_SECONDS = 5
 
 
 def main() -> None:
-    """Do what the orders say."""
+    """Be a warm worker, as the orders say."""
     orders = json.loads(sys.stdin.buffer.readline())
-    is_warm = orders["answer"] is None
-    confine(
-        parent=orders["parent"],
-        memory=orders["memory"],
-        cpu=None if is_warm else orders["cpu"],
-    )
+    confine(parent=orders["parent"], memory=orders["memory"], cpu=None)
     frames = os.fdopen(os.dup(1), "wb")
     # Libraries print, even what they read; nobody shall see it.
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
-    if is_warm:
-        _serve(orders, frames)
-    else:
-        # Should the parent be gone without the kernel having told us.
-        signal.alarm(math.ceil(orders["timeout"]) + _SPARE_SECONDS)
-        _answer_once(orders)
+    _serve(orders, frames)
     # Not a normal exit: threads of native libraries would be waited for.
     os._exit(0)
 
 
-def _answer_once(orders: dict[str, Any]) -> None:
-    file = Path(orders["answer"])
+def work_in(folder: Path, parent: int) -> None:
+    """Answer the one request whose orders lie in a folder; of a process forked for just that."""
+    orders = json.loads((folder / ORDERS_FILE).read_bytes())
+    confine(parent=parent, memory=orders["memory"], cpu=orders["cpu"])
+    # Should the parent be gone without the kernel having told us.
+    signal.alarm(math.ceil(orders["timeout"]) + _SPARE_SECONDS)
     kind, body = _result(orders["module"], orders["request"])
     # Under its name only when it is whole.
-    unfinished = file.with_suffix(".part")
+    unfinished = folder / f"{ANSWER_FILE}.part"
     unfinished.write_bytes(kind + body)
-    unfinished.rename(file)
+    unfinished.rename(folder / ANSWER_FILE)
+    os._exit(0)
 
 
 def _serve(orders: dict[str, Any], frames: BinaryIO) -> None:

@@ -1,6 +1,7 @@
-"""Child processes for heavy or risky work: one for each job, or one that stays warm.
+"""Child processes for heavy or risky work: one that stays warm, and what all of them share.
 
-Both run `chuk.adapters.child`, which says what a module for them looks like. A child has a session
+Those for one job alone come from `chuk.adapters.fork_server`; `chuk.adapters.child` says what a
+module for either looks like. A child has a session
 of its own, a memory cap, a CPU limit, no network, nothing of our environment, and a folder of its
 own that is gone with it; none outlives its job, its parent or its time.
 """
@@ -17,17 +18,18 @@ import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
-from chuk.adapters.child import ANSWER, FAILED, PIECE, REFUSED
+from chuk.adapters.child import ANSWER, PIECE, REFUSED
 from chuk.logs import logger
 
 _log = logger("children")
-_LONGEST_ANSWER = 32 * 2**20
+LONGEST_ANSWER = 32 * 2**20
 _READ_AHEAD = 2**18
 _HEAD = 5
+_CHILD = "chuk.adapters.child"
 # An editable installation finds it by a hook, which `-S` leaves out.
 _OWN_CODE = Path(__file__).parents[2]
 
@@ -55,44 +57,26 @@ class ChildRefused(Exception):
         self.details = dict(details)
 
 
-async def run_once(
-    module: str, request: Mapping[str, Any], *, timeout: float, memory: int, cpu: float
-) -> dict[str, Any]:
-    """Let a process of its own answer one request. Cancelling ends it at once.
+class RunOnce(Protocol):
+    """Lets a process of its own answer one request; `chuk.adapters.fork_server` does."""
 
-    Args:
-        module: has `answer`, see `chuk.adapters.child`.
-        timeout: seconds, its start included.
-        memory: bytes of address space.
-        cpu: seconds.
+    async def __call__(
+        self, module: str, request: Mapping[str, Any], *, timeout: float, memory: int, cpu: float
+    ) -> dict[str, Any]:
+        """The module's answer. Cancelling ends the process at once.
 
-    Raises:
-        ChildRefused: the input is at fault.
-        ChildTimeout: it took longer.
-        ChildFailed: it died, or failed.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="chuk-job-"))
-    try:
-        file = folder / "answer"
-        orders = {
-            **_orders(module, memory=memory, cpu=cpu),
-            "answer": str(file),
-            "timeout": timeout,
-            "request": request,
-        }
-        child = await _spawn(folder, frames=False)
-        try:
-            async with asyncio.timeout(timeout):
-                await _tell(child, orders)
-                _stdin(child).close()
-                code = await child.wait()
-        except TimeoutError:
-            raise ChildTimeout(f"{module} took more than {timeout:g} s") from None
-        finally:
-            await _end(child)
-        return answered(module, *await asyncio.to_thread(_read_answer, file, code))
-    finally:
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        Args:
+            module: has `answer`, see `chuk.adapters.child`.
+            timeout: seconds, its start included.
+            memory: bytes of address space.
+            cpu: seconds.
+
+        Raises:
+            ChildRefused: the input is at fault.
+            ChildTimeout: it took longer.
+            ChildFailed: it died, or failed.
+        """
+        ...
 
 
 class WarmWorker:
@@ -110,7 +94,7 @@ class WarmWorker:
     def __init__(self, module: str, *, memory: int, idle: float, cpu: float = 240.0) -> None:
         self._module = module
         self._idle = idle
-        self._orders = {**_orders(module, memory=memory, cpu=cpu), "answer": None}
+        self._orders = {"module": module, "parent": os.getpid(), "memory": memory, "cpu": cpu}
         self._lock = asyncio.Lock()
         self._child: asyncio.subprocess.Process | None = None
         self._folder: Path | None = None
@@ -199,7 +183,7 @@ class WarmWorker:
             return self._child
         await self._stop()
         self._folder = Path(tempfile.mkdtemp(prefix="chuk-worker-"))
-        self._child = await _spawn(self._folder, frames=True)
+        self._child = await spawn(_CHILD, self._folder)
         await _tell(self._child, self._orders)
         _log.info("worker started", module=self._module, process=self._child.pid)
         return self._child
@@ -209,7 +193,7 @@ class WarmWorker:
         folder, self._folder = self._folder, None
         try:
             if child is not None:
-                await _end(child)
+                await end(child)
         finally:
             if folder is not None:
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -225,11 +209,8 @@ class WarmWorker:
             self._retirement = asyncio.create_task(self._stop(), name="idle worker ends")
 
 
-def _orders(module: str, *, memory: int, cpu: float) -> dict[str, Any]:
-    return {"module": module, "parent": os.getpid(), "memory": memory, "cpu": cpu}
-
-
-async def _spawn(folder: Path, *, frames: bool) -> asyncio.subprocess.Process:
+async def spawn(module: str, folder: Path) -> asyncio.subprocess.Process:
+    """Start a process of our own code in a folder, to talk with it."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         # Not what lies in the folder it works in, but our own modules; and without reading first
@@ -237,9 +218,9 @@ async def _spawn(folder: Path, *, frames: bool) -> asyncio.subprocess.Process:
         "-P",
         "-S",
         "-m",
-        "chuk.adapters.child",
+        module,
         stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE if frames else asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         limit=_READ_AHEAD,
         cwd=folder,
@@ -285,7 +266,7 @@ async def next_frame(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     """
     head = await reader.readexactly(_HEAD)
     length = int.from_bytes(head[1:], "big")
-    if length > _LONGEST_ANSWER:
+    if length > LONGEST_ANSWER:
         raise EOFError
     return head[:1], await reader.readexactly(length)
 
@@ -293,14 +274,6 @@ async def next_frame(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
 def framed(kind: bytes, body: bytes) -> bytes:
     """A frame as `next_frame` reads it."""
     return kind + len(body).to_bytes(_HEAD - 1, "big") + body
-
-
-def _read_answer(file: Path, code: int) -> tuple[bytes, bytes]:
-    """Kind and body of a one-shot child's answer; a child without one has failed."""
-    if code != 0 or not file.is_file() or file.stat().st_size > _LONGEST_ANSWER:
-        return FAILED, json.dumps(f"ended with code {code}").encode()
-    content = file.read_bytes()
-    return content[:1], content[1:]
 
 
 def answered(module: str, kind: bytes, body: bytes) -> dict[str, Any]:
@@ -324,7 +297,7 @@ def answered(module: str, kind: bytes, body: bytes) -> dict[str, Any]:
     return answer
 
 
-async def _end(child: asyncio.subprocess.Process) -> None:
+async def end(child: asyncio.subprocess.Process) -> None:
     """Kill the child and all that it started, and reap it."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import orjson
 
+from chuk.adapters.children import RunOnce
 from chuk.adapters.fal_answers import Answer, inline_picture, refused, whole
 from chuk.adapters.refit import refitted
 from chuk.errors import (
@@ -80,6 +81,7 @@ class Fal:
         queue_url: str,
         model: str,
         start_within: float,
+        run_once: RunOnce,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.model_id = model
@@ -87,6 +89,7 @@ class Fal:
         self._base = queue_url.rstrip("/")
         self._headers = {"Authorization": f"Key {key}", "Accept": "application/json"}
         self._start_within = start_within
+        self._run_once = run_once
         self._sleep = sleep
         self._afterwards: set[asyncio.Task[None]] = set()
 
@@ -107,7 +110,12 @@ class Fal:
         data, width, height = await self._picture(result)
         kind = kind_of(data)
         if kind is None or len(data) > MAX_BYTES or (width, height) != _size(commission):
-            data, kind = await refitted(data, width=commission.width, height=commission.height)
+            data, kind = await refitted(
+                data,
+                width=commission.width,
+                height=commission.height,
+                run_once=self._run_once,
+            )
         return Painting(data, kind, whole(result.get("seed"), commission.seed))
 
     # Submitting: never twice, whatever happens to the answer.

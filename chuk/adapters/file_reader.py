@@ -10,11 +10,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from chuk.adapters.children import ChildFailed, ChildRefused, ChildTimeout, WarmWorker, run_once
+from chuk.adapters.children import ChildFailed, ChildRefused, ChildTimeout, RunOnce, WarmWorker
 from chuk.adapters.embedded.ports import MakeWorker
 from chuk.errors import ChukError, ConversionFailed, CorruptFile, UnsupportedFormat
 from chuk.media.formats import Format
 from chuk.media.ports import Document, Sound
+
+LIBRARIES = tuple(
+    f"chuk.media.reading.{family}"
+    for family in (
+        *("office", "pdf", "html", "pictures", "letter", "outlook"),
+        *("archive", "table", "plain", "xml", "feed", "notebook"),
+    )
+)
+"""What reads the formats; none of it starts a thread by being loaded."""
 
 _READING = "chuk.media.reading"
 _LETTERS = "chuk.media.reading.letters"
@@ -33,10 +42,14 @@ class ChildFileReader:
     Args:
         timeout: seconds for one file, pictures included; what is not read by then is left out,
             and said to be.
+        run_once: lets a process read a file; best one that has loaded `LIBRARIES`.
         make_worker: makes the process that reads letters.
     """
 
-    def __init__(self, *, timeout: float, make_worker: MakeWorker = WarmWorker) -> None:
+    def __init__(
+        self, *, timeout: float, run_once: RunOnce, make_worker: MakeWorker = WarmWorker
+    ) -> None:
+        self._run_once = run_once
         self._timeout = timeout
         self._letters = make_worker(_LETTERS, memory=_LETTERS_MEMORY, idle=_LETTERS_IDLE)
 
@@ -57,7 +70,7 @@ class ChildFileReader:
                 "folder": str(folder),
             }
             try:
-                answer = await run_once(
+                answer = await self._run_once(
                     _READING,
                     request,
                     timeout=self._timeout,

@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from chuk.adapters.children import ChildFailed, ChildRefused, run_once
+from chuk.adapters.children import ChildFailed, ChildRefused, RunOnce
 from chuk.errors import ProviderError
 from chuk.media.pictures import MAX_BYTES, PictureKind
 
@@ -15,7 +15,9 @@ _CPU = 20.0
 _MEMORY = 2**30
 
 
-async def refitted(data: bytes, *, width: int, height: int) -> tuple[bytes, PictureKind]:
+async def refitted(
+    data: bytes, *, width: int, height: int, run_once: RunOnce
+) -> tuple[bytes, PictureKind]:
     """The same picture with this many pixels, in at most `MAX_BYTES`; decoded in a child.
 
     Raises:

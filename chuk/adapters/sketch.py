@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 
-from chuk.adapters.children import ChildFailed, ChildRefused, run_once
+from chuk.adapters.children import ChildFailed, ChildRefused, RunOnce
 from chuk.errors import GenerationFailed
 from chuk.media.pictures import PictureKind
 from chuk.media.ports import Commission, Painting
@@ -30,7 +30,8 @@ class Sketch:
     provider_slug = "local"
     is_zdr = True
 
-    def __init__(self, *, timeout: float = _TIMEOUT) -> None:
+    def __init__(self, *, run_once: RunOnce, timeout: float = _TIMEOUT) -> None:
+        self._run_once = run_once
         self._timeout = timeout
 
     async def paint(self, commission: Commission) -> Painting:
@@ -42,7 +43,7 @@ class Sketch:
             "seed": commission.seed,
         }
         try:
-            answer = await run_once(
+            answer = await self._run_once(
                 "chuk.adapters.sketch_child",
                 request,
                 timeout=self._timeout,

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from chuk.adapters.children import ChildFailed, ChildRefused, run_once
+from chuk.adapters.children import ChildFailed, ChildRefused, RunOnce
 from chuk.errors import CorruptFile, TranscriptionFailed
 from chuk.media.formats import Format
 from chuk.media.ports import Sound
@@ -30,11 +30,13 @@ class ChildSoundDecoder:
     def __init__(
         self,
         *,
+        run_once: RunOnce,
         kept: frozenset[Format],
         written: Format | None,
         most_seconds: int,
         timeout: float,
     ) -> None:
+        self._run_once = run_once
         self._kept = kept
         self._written = written
         self._most_seconds = most_seconds
@@ -61,7 +63,7 @@ class ChildSoundDecoder:
             "container": None if known is None else known.value,
         }
         try:
-            answer = await run_once(
+            answer = await self._run_once(
                 _MODULE, request, timeout=self._timeout, memory=_MEMORY, cpu=self._timeout
             )
         except ChildRefused as refused:

@@ -14,6 +14,8 @@ from chuk.accounts.bearers import Bearers
 from chuk.accounts.deletion import DeletionPace, Deletions, Records
 from chuk.accounts.locks import LockedAccounts
 from chuk.accounts.ports import DeletionStep
+from chuk.adapters.file_reader import LIBRARIES
+from chuk.adapters.fork_server import ForkServer
 from chuk.adapters.push_client import PushClient
 from chuk.api import ai, openai, public, stripe, user, webhooks
 from chuk.api.health_check import HealthCheck
@@ -148,11 +150,12 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
     )
     streaming = make_streaming(settings, catalog, models.router, credit_service, sharing, owner)
     turns = streaming.turns
-    hearing = make_hearing(settings, credit_service, embedded)
-    converting = make_conversions(settings, credit_service, hearing.listener, embedded)
+    forks = ForkServer(LIBRARIES)
+    hearing = make_hearing(settings, credit_service, forks.run, embedded)
+    converting = make_conversions(settings, credit_service, hearing.listener, forks.run, embedded)
     speaking = make_speech(settings, session, credit_service, embedded)
     embedding = make_embeddings(settings, session, credit_service, models.selection, embedded)
-    atelier = make_drawing(settings, session, credit_service, sharing.pictures)
+    atelier = make_drawing(settings, session, credit_service, sharing.pictures, forks.run)
     payments = (
         make_payments(settings, session, books, sharing.leadership)
         if is_billing_on(settings)
@@ -211,6 +214,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
     async def close() -> None:
         await models.close()
         await speaking.close()
+        await forks.close()
         await api_keys.close()
         await books.close()
         await sharing.close()

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from chuk.adapters.children import RunOnce
 from chuk.adapters.file_reader import ChildFileReader
 from chuk.app.embedded import ALONE, Embedded
 from chuk.app.parts import Part
@@ -28,7 +29,11 @@ class Converting:
 
 
 def make_conversions(
-    settings: Settings, credit_service: Credits, listener: Listener, embedded: Embedded = ALONE
+    settings: Settings,
+    credit_service: Credits,
+    listener: Listener,
+    run_once: RunOnce,
+    embedded: Embedded = ALONE,
 ) -> Converting:
     """The service that reads files; nothing runs yet.
 
@@ -36,7 +41,9 @@ def make_conversions(
         listener: hears the recordings among them.
     """
     media = settings.media
-    reader = ChildFileReader(timeout=media.convert_timeout, make_worker=embedded.make_worker)
+    reader = ChildFileReader(
+        timeout=media.convert_timeout, run_once=run_once, make_worker=embedded.make_worker
+    )
     conversions = Conversions(
         reader,
         listener,

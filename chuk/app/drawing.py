@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import aiohttp
 
+from chuk.adapters.children import RunOnce
 from chuk.adapters.fal import Fal
 from chuk.adapters.sketch import MODEL, Sketch
 from chuk.app.parts import Part
@@ -37,6 +38,7 @@ def make_drawing(
     session: aiohttp.ClientSession,
     credit_service: Credits,
     copies: PictureCopies | None,
+    run_once: RunOnce,
 ) -> Atelier:
     """The painter that the settings name, and the folder of what it makes; nothing runs yet."""
     media, fal = settings.media, settings.fal
@@ -48,6 +50,7 @@ def make_drawing(
             queue_url=fal.queue_url,
             model=fal.model,
             start_within=media.image_timeout,
+            run_once=run_once,
         )
         drawing = Drawing(
             painter,
@@ -58,7 +61,7 @@ def make_drawing(
         )
         part = Part("images", f"fal at {fal.queue_url}", _unasked)
         return Atelier(drawing, pictures, part, painter.close)
-    sketch = Sketch()
+    sketch = Sketch(run_once=run_once)
     # A sketch takes a second of one core; the others are for those who wait for something else.
     jobs = Jobs(1, media.queue)
     drawing = Drawing(

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
+from chuk.adapters.children import RunOnce
 from chuk.adapters.groq import READS, Groq
 from chuk.adapters.sound import ChildSoundDecoder
 from chuk.adapters.whisper import MODEL, Whisper, embedded_model
@@ -44,18 +45,18 @@ class Hearing:
 
 
 def make_hearing(
-    settings: Settings, credit_service: Credits, embedded: Embedded = ALONE
+    settings: Settings, credit_service: Credits, run_once: RunOnce, embedded: Embedded = ALONE
 ) -> Hearing:
     """The recogniser that the settings name; nothing runs yet."""
     media = settings.media
     if settings.groq.api_key:
-        return _groq(settings, credit_service)
+        return _groq(settings, credit_service, run_once)
     model = embedded_model()
     if model is None:
         return _deaf("off: no GROQ_API_KEY, and no embedded recogniser: pip install 'chuk[local]'")
     whisper = Whisper(model, timeout=media.transcribe_timeout, make_worker=embedded.make_worker)
     transcriptions = Transcriptions(
-        _decoder(media, frozenset(), None),
+        _decoder(media, run_once, frozenset(), None),
         whisper,
         credit_service,
         price=Decimal(0),
@@ -68,7 +69,7 @@ def make_hearing(
     return Hearing(transcriptions, transcriptions, part, whisper.close)
 
 
-def _groq(settings: Settings, credit_service: Credits) -> Hearing:
+def _groq(settings: Settings, credit_service: Credits, run_once: RunOnce) -> Hearing:
     media, upstream = settings.media, settings.upstream
     groq = Groq(
         api_key=settings.groq.api_key,
@@ -78,7 +79,7 @@ def _groq(settings: Settings, credit_service: Credits) -> Hearing:
         timeout=media.transcribe_timeout,
     )
     transcriptions = Transcriptions(
-        _decoder(media, READS, Format.FLAC),
+        _decoder(media, run_once, READS, Format.FLAC),
         groq,
         credit_service,
         price=media.transcription_price,
@@ -89,8 +90,11 @@ def _groq(settings: Settings, credit_service: Credits) -> Hearing:
     return Hearing(transcriptions, transcriptions, part, groq.close)
 
 
-def _decoder(media: Media, kept: frozenset[Format], written: Format | None) -> ChildSoundDecoder:
+def _decoder(
+    media: Media, run_once: RunOnce, kept: frozenset[Format], written: Format | None
+) -> ChildSoundDecoder:
     return ChildSoundDecoder(
+        run_once=run_once,
         kept=kept,
         written=written,
         most_seconds=media.audio_max_seconds,

@@ -46,6 +46,11 @@ def _tell(_request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _loaded(request: dict[str, Any]) -> dict[str, Any]:
+    """Which of these modules were there before."""
+    return {"loaded": [name for name in request["modules"] if name in sys.modules]}
+
+
 def _echo(request: dict[str, Any]) -> dict[str, Any]:
     return {"said": request["say"]}
 

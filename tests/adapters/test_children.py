@@ -7,7 +7,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from chuk.adapters.children import (
     ChildRefused,
     ChildTimeout,
     WarmWorker,
-    run_once,
 )
+from chuk.adapters.file_reader import LIBRARIES
+from chuk.adapters.fork_server import ForkServer
 from tests.harness import eventually
 
 WORK = "tests.adapters.child_work"
@@ -30,10 +31,28 @@ MEMORY = 2**30
 pytestmark = pytest.mark.usefixtures("temporary_folder")
 
 
-async def once(todo: str, *, timeout: float = 30, cpu: float = 20, **more: Any) -> dict[str, Any]:
+Once = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
+
+
+@pytest.fixture
+async def forks() -> AsyncIterator[ForkServer]:
+    """What one-shot children are forked from."""
+    server = ForkServer()
+    yield server
+    await server.close()
+
+
+@pytest.fixture
+def once(forks: ForkServer) -> Once:
     """One job in a process of its own."""
-    request = {"todo": todo, **more}
-    return await run_once(WORK, request, timeout=timeout, memory=MEMORY, cpu=cpu)
+
+    async def once(
+        todo: str, *, timeout: float = 30, cpu: float = 20, module: str = WORK, **more: Any
+    ) -> dict[str, Any]:
+        request = {"todo": todo, **more}
+        return await forks.run(module, request, timeout=timeout, memory=MEMORY, cpu=cpu)
+
+    return once
 
 
 @asynccontextmanager
@@ -60,6 +79,16 @@ def is_alive(process: int) -> bool:
     return state not in "ZX"
 
 
+def heap_of(process: int) -> bytes:
+    """All that a process keeps in its heap."""
+    memory = Path(f"/proc/{process}/maps").read_text().splitlines()
+    (heap,) = [line.split()[0] for line in memory if line.endswith("[heap]")]
+    start, end = (int(place, 16) for place in heap.split("-"))
+    with Path(f"/proc/{process}/mem").open("rb") as held:
+        held.seek(start)
+        return held.read(end - start)
+
+
 async def helpers_of(note: Path) -> list[int]:
     """The processes that a job which waits has told of: itself and its helper."""
     await eventually(note.exists, timeout=30)
@@ -67,6 +96,7 @@ async def helpers_of(note: Path) -> list[int]:
 
 
 async def test_a_job_has_a_process_of_its_own_and_none_of_our_environment(
+    once: Once,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("GROQ_API_KEY", "key-of-this-test")
@@ -80,6 +110,7 @@ async def test_a_job_has_a_process_of_its_own_and_none_of_our_environment(
 
 
 async def test_what_is_printed_is_no_answer_and_goes_nowhere(
+    once: Once,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     assert await once("print") == {"said": "nothing"}
@@ -90,7 +121,7 @@ async def test_what_is_printed_is_no_answer_and_goes_nowhere(
     assert "somebody" not in printed.out + printed.err
 
 
-async def test_a_refusal_comes_with_its_code_its_sentence_and_its_details() -> None:
+async def test_a_refusal_comes_with_its_code_its_sentence_and_its_details(once: Once) -> None:
     with pytest.raises(ChildRefused) as caught:
         await once("corrupt")
     assert (caught.value.code, caught.value.message) == ("CORRUPT_FILE", "It has no end.")
@@ -112,7 +143,7 @@ async def test_a_refusal_comes_with_its_code_its_sentence_and_its_details() -> N
         ("open_many", {}),
     ],
 )
-async def test_every_other_end_is_one_error(todo: str, more: dict[str, Any]) -> None:
+async def test_every_other_end_is_one_error(once: Once, todo: str, more: dict[str, Any]) -> None:
     with pytest.raises(ChildFailed) as caught:
         await once(todo, **more)
     assert "somebody" not in str(caught.value)
@@ -122,12 +153,12 @@ async def test_every_other_end_is_one_error(todo: str, more: dict[str, Any]) -> 
         assert (await ask(worker, "echo", say="on we go"))["said"] == "on we go"
 
 
-async def test_a_module_that_is_not_there_is_a_failure() -> None:
+async def test_a_module_that_is_not_there_is_a_failure(once: Once) -> None:
     with pytest.raises(ChildFailed):
-        await run_once("tests.adapters.nowhere", {}, timeout=30, memory=MEMORY, cpu=5)
+        await once("tell", module="tests.adapters.nowhere")
 
 
-async def test_time_on_the_processor_is_bounded() -> None:
+async def test_time_on_the_processor_is_bounded(once: Once) -> None:
     with pytest.raises(ChildFailed) as caught:
         await once("spin", cpu=1, timeout=60)
     assert not isinstance(caught.value, ChildTimeout)
@@ -139,6 +170,7 @@ async def test_time_on_the_processor_is_bounded() -> None:
 
 
 async def test_a_job_that_takes_too_long_is_ended_with_all_that_it_started(
+    once: Once,
     tmp_path: Path,
 ) -> None:
     note = tmp_path / "note"
@@ -155,7 +187,7 @@ async def test_a_job_that_takes_too_long_is_ended_with_all_that_it_started(
 
 @pytest.mark.parametrize("is_warm", [False, True])
 async def test_a_job_that_is_cancelled_is_ended_with_all_that_it_started(
-    tmp_path: Path, is_warm: bool
+    once: Once, tmp_path: Path, is_warm: bool
 ) -> None:
     note = tmp_path / "note"
     async with a_worker() as worker:
@@ -171,7 +203,7 @@ async def test_a_job_that_is_cancelled_is_ended_with_all_that_it_started(
             await eventually(lambda process=process: not is_alive(process))  # type: ignore[misc]
 
 
-async def test_a_job_cancelled_before_it_began_leaves_nothing() -> None:
+async def test_a_job_cancelled_before_it_began_leaves_nothing(once: Once) -> None:
     for turns in range(6):
         job = asyncio.create_task(once("tell"))
         for _ in range(turns):
@@ -182,16 +214,19 @@ async def test_a_job_cancelled_before_it_began_leaves_nothing() -> None:
 
 
 async def test_nothing_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
-    note, warm = tmp_path / "note", tmp_path / "warm"
+    notes = [str(tmp_path / name) for name in ("note", "warm")]
     script = f"""
 import asyncio
-from chuk.adapters.children import WarmWorker, run_once
+from chuk.adapters.children import WarmWorker
+from chuk.adapters.fork_server import ForkServer
 
 async def main():
+    forks = ForkServer()
     worker = WarmWorker({WORK!r}, memory=2**30, idle=60)
-    once, warm = ({{"todo": "wait", "note": note}} for note in {[str(note), str(warm)]!r})
+    once, warm = ({{"todo": "wait", "note": note}} for note in {notes!r})
     await asyncio.gather(
-        run_once({WORK!r}, once, timeout=60, memory=2**30, cpu=9), worker.ask(warm, timeout=60)
+        forks.run({WORK!r}, once, timeout=60, memory=2**30, cpu=9),
+        worker.ask(warm, timeout=60),
     )
 
 asyncio.run(main())
@@ -203,7 +238,7 @@ asyncio.run(main())
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)},
     )
     try:
-        processes = [await helpers_of(note), await helpers_of(warm)]
+        processes = [await helpers_of(Path(note)) for note in notes]
     finally:
         parent.kill()
         await parent.wait()
@@ -213,7 +248,7 @@ asyncio.run(main())
         os.kill(helper, signal.SIGKILL)
 
 
-async def test_no_child_has_a_network() -> None:
+async def test_no_child_has_a_network(once: Once) -> None:
     server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
@@ -304,3 +339,88 @@ async def test_leaving_a_stream_ends_the_worker_and_the_next_job_finds_a_new_one
         await pieces.aclose()  # type: ignore[attr-defined]
         assert not is_alive(first)
         assert (await ask(worker, "tell"))["process"] != first
+
+
+# What one-shot children are forked from.
+
+
+async def test_the_helper_is_one_for_all_jobs_and_none_sees_what_another_was_given(
+    once: Once, forks: ForkServer
+) -> None:
+    assert forks.process_id is None
+    told = await asyncio.gather(*(once("tell") for _ in range(5)))
+    assert len({one["process"] for one in told}) == 5
+    assert len({one["folder"] for one in told}) == 5
+    assert {one["jobs"] for one in told} == {1}
+    helper = forks.process_id
+    assert helper is not None
+    await once("echo", say="what somebody wrote")
+    assert forks.process_id == helper
+    assert b"what somebody wrote" not in heap_of(helper)
+
+
+async def test_the_libraries_that_the_helper_loads_leave_it_one_thread() -> None:
+    forks = ForkServer([*LIBRARIES, "tests.adapters.nowhere"])
+    try:
+        request = {"todo": "loaded", "modules": LIBRARIES}
+        told = await forks.run(WORK, request, timeout=60, memory=MEMORY, cpu=20)
+        assert told == {"loaded": list(LIBRARIES)}
+        assert len(list(Path(f"/proc/{forks.process_id}/task").iterdir())) == 1
+    finally:
+        await forks.close()
+
+
+async def test_a_helper_that_dies_takes_its_children_along_and_is_replaced(
+    once: Once, forks: ForkServer, tmp_path: Path
+) -> None:
+    job = asyncio.create_task(once("wait", note=str(tmp_path / "note")))
+    child, _ = await helpers_of(tmp_path / "note")
+    helper = forks.process_id
+    assert helper is not None
+    os.kill(helper, signal.SIGKILL)
+    with pytest.raises(ChildFailed):
+        await job
+    await eventually(lambda: not is_alive(child))
+    assert (await once("echo", say="on we go"))["said"] == "on we go"
+    assert forks.process_id not in (None, helper)
+
+
+async def test_a_helper_that_does_not_answer_keeps_nobody_from_ending_a_job(
+    once: Once, forks: ForkServer, tmp_path: Path
+) -> None:
+    job = asyncio.create_task(once("wait", note=str(tmp_path / "note")))
+    processes = await helpers_of(tmp_path / "note")
+    assert forks.process_id is not None
+    os.kill(forks.process_id, signal.SIGSTOP)
+    job.cancel()
+    for process in processes:
+        await eventually(lambda process=process: not is_alive(process))  # type: ignore[misc]
+    os.kill(forks.process_id, signal.SIGCONT)
+    await asyncio.wait({job})
+    assert job.cancelled()
+
+
+async def test_an_idle_helper_is_ended_and_comes_back() -> None:
+    forks = ForkServer(idle=0.05)
+    try:
+        request = {"todo": "echo", "say": "yes"}
+        for _ in range(2):
+            await forks.run(WORK, request, timeout=30, memory=MEMORY, cpu=20)
+            await eventually(lambda: forks.process_id is None)
+    finally:
+        await forks.close()
+
+
+async def test_a_closed_server_ends_its_jobs_and_takes_no_more(
+    once: Once, forks: ForkServer, tmp_path: Path
+) -> None:
+    job = asyncio.create_task(once("wait", note=str(tmp_path / "note")))
+    processes = await helpers_of(tmp_path / "note")
+    await forks.close()
+    with pytest.raises(ChildFailed):
+        await job
+    for process in processes:
+        await eventually(lambda process=process: not is_alive(process))  # type: ignore[misc]
+    with pytest.raises(ChildFailed):
+        await once("tell")
+    await forks.close()

@@ -24,6 +24,7 @@ from chuk.errors import (
 from chuk.media.pictures import MAX_BYTES, PictureKind
 from chuk.media.ports import Commission
 from tests.fakes.fal import Failure, FakeFal, FalJob, content_policy, invalid_input, jpeg
+from tests.forks import run_once
 
 WANTED = Commission("a red fox", 512, 384, 7)
 
@@ -57,6 +58,7 @@ def painter(session: aiohttp.ClientSession, fake: FakeFal, *, key: str | None = 
         queue_url=fake.queue_url,
         model="fal-ai/z-image/turbo",
         start_within=120,
+        run_once=run_once,
         sleep=no_pause,
     )
 
@@ -223,6 +225,7 @@ async def test_nobody_there_is_no_service(fake: FakeFal) -> None:
             queue_url="http://127.0.0.1:1",
             model="fal-ai/z-image/turbo",
             start_within=120,
+            run_once=run_once,
             sleep=no_pause,
         )
         with pytest.raises(ServiceUnavailable):

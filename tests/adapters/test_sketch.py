@@ -15,6 +15,7 @@ from chuk.adapters.sketching.words import theme_of
 from chuk.errors import GenerationFailed
 from chuk.media.pictures import MAX_BYTES, PictureKind
 from chuk.media.ports import Commission
+from tests.forks import run_once
 
 SUBJECTS = [
     "mountains at sunset",
@@ -40,7 +41,7 @@ SUBJECTS = [
 
 async def sketched(prompt: str, *, width: int = 256, height: int = 192, seed: int = 1) -> bytes:
     """What comes out of the real process."""
-    return (await Sketch().paint(Commission(prompt, width, height, seed))).data
+    return (await Sketch(run_once=run_once).paint(Commission(prompt, width, height, seed))).data
 
 
 def colours(picture: Image.Image) -> int:
@@ -49,7 +50,7 @@ def colours(picture: Image.Image) -> int:
 
 
 async def test_it_is_a_jpeg_of_the_size_asked_for() -> None:
-    painting = await Sketch().paint(Commission("a fox in the snow", 320, 200, 3))
+    painting = await Sketch(run_once=run_once).paint(Commission("a fox in the snow", 320, 200, 3))
     assert (painting.kind, painting.seed) == (PictureKind.JPEG, 3)
     picture = Image.open(io.BytesIO(painting.data))
     picture.load()
@@ -110,4 +111,4 @@ def test_a_colour_that_is_named_is_seen() -> None:
 
 async def test_one_that_takes_too_long_is_our_own_failure() -> None:
     with pytest.raises(GenerationFailed):
-        await Sketch(timeout=0.01).paint(Commission("a fox", 64, 64, 1))
+        await Sketch(run_once=run_once, timeout=0.01).paint(Commission("a fox", 64, 64, 1))

@@ -13,6 +13,7 @@ from chuk.errors import CorruptFile, TranscriptionFailed
 from chuk.media.formats import Format
 from chuk.media.ports import Sound
 from chuk.media.recording import Recording
+from tests.forks import run_once
 from tests.media.recordings import (
     FORMATS,
     lying_about_its_length,
@@ -31,7 +32,9 @@ def a_decoder(
     most_seconds: int = 1_500,
     timeout: float = 60.0,
 ) -> ChildSoundDecoder:
-    return ChildSoundDecoder(kept=kept, written=written, most_seconds=most_seconds, timeout=timeout)
+    return ChildSoundDecoder(
+        run_once=run_once, kept=kept, written=written, most_seconds=most_seconds, timeout=timeout
+    )
 
 
 async def measured(folder: Path, content: bytes, form: str, **options: int) -> Recording:

@@ -15,10 +15,13 @@ from chuk.errors import ProviderTimeout, TranscriptionFailed
 from chuk.media.formats import Format
 from chuk.media.ports import Sound
 from chuk.media.recording import Hints, Recording, Transcript
+from tests.forks import run_once
 from tests.harness import eventually
 from tests.media.recordings import WORDS, noise, silence, speech, spoken_as
 
-DECODER = ChildSoundDecoder(kept=frozenset(), written=None, most_seconds=1_500, timeout=60.0)
+DECODER = ChildSoundDecoder(
+    run_once=run_once, kept=frozenset(), written=None, most_seconds=1_500, timeout=60.0
+)
 
 
 @pytest.fixture

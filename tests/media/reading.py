@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from chuk.adapters.children import run_once
 from chuk.media.formats import Format, detect, detect_file
 from chuk.media.reading import answer
+from tests.forks import run_once
 
 KEPT = Path(__file__).parent / "files/kept"
 

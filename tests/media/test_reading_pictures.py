@@ -12,6 +12,7 @@ from PIL import Image
 from chuk.adapters.file_reader import ChildFileReader
 from chuk.errors import CorruptFile
 from chuk.media.formats import detect_file
+from tests.forks import run_once
 from tests.media.files.pictures import encoded, picture_of, scanned_pdf, tiff_of, turned_jpeg
 from tests.media.reading import KEPT, reading
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def reader() -> AsyncIterator[ChildFileReader]:
     """One for all, for its models are slow to load."""
-    reader = ChildFileReader(timeout=110)
+    reader = ChildFileReader(timeout=110, run_once=run_once)
     yield reader
     await reader.close()
 

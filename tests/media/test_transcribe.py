@@ -33,6 +33,7 @@ from chuk.media.recording import Hints
 from chuk.media.transcribe import Bounds, Transcriptions
 from tests.credits.books import EURO, PRICES, USER, Time, give, open_books, receipts
 from tests.fakes.groq import Answer, FakeGroq
+from tests.forks import run_once
 from tests.media.recordings import (
     lying_about_its_length,
     mute_video,
@@ -76,7 +77,11 @@ async def make(store: LedgerStore, groq: FakeGroq) -> AsyncIterator[Make]:
 
     def made(*, timeout: float = 60.0, max_seconds: int = 60, **options: Any) -> Transcriptions:
         decoder = ChildSoundDecoder(
-            kept=READS, written=Format.FLAC, most_seconds=max_seconds, timeout=60.0
+            run_once=run_once,
+            kept=READS,
+            written=Format.FLAC,
+            most_seconds=max_seconds,
+            timeout=60.0,
         )
         usual: dict[str, Any] = {
             "price": PRICE,
