@@ -70,7 +70,21 @@ class Turn:
                 while b'"content"' not in await answer.content.readany():
                     pass
             answer.close()
+
+    async def left_for_good(self) -> None:
+        """The same, and nobody comes back."""
+        await self.left()
         await self.openrouter.wait_for_disconnect()
+
+    async def left_and_back(self) -> None:
+        """The same, and come back for the rest."""
+        await self.left()
+        url, headers = f"{self.server.url}/v1/ai/chat/streams", self.server.bearer(self.user)
+        async with self.server.client.get(url, headers=headers) as answer:
+            (stream,) = (await answer.json())["data"]["streams"]
+        async with self.server.client.get(f"{url}/{stream['id']}", headers=headers) as answer:
+            self.openrouter.release.set()
+            assert (await answer.read()).endswith(b"data: [DONE]\n\n")
 
 
 Scenario = tuple[Reply, Callable[[Turn], Awaitable[None]]]
@@ -92,7 +106,11 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "It comes to its end, and upstream counts nothing": (Reply(usage={}), _whole),
     "You stop it after the first word": (STALLING, _stopped_after_a_word),
-    "Your connection is lost after the first word": (STALLING, Turn.left),
+    "Your connection is lost after the first word, and you come back": (
+        STALLING,
+        Turn.left_and_back,
+    ),
+    "Your connection is lost after the first word, and you do not": (STALLING, Turn.left_for_good),
     "You stop it before the first word, when upstream had begun": (
         BEGUN,
         lambda turn: turn.stopped("meta"),
@@ -113,8 +131,9 @@ SCENARIOS: dict[str, Scenario] = {
         Reply(content=WORDS, finish_reason="content_filter"),
         _whole,
     ),
-    "The server is restarted after the first word": (STALLING, Turn.left),
+    "The server is restarted after the first word": (STALLING, Turn.left_for_good),
 }
+LOST = "Your connection is lost after the first word, and you do not"
 SILENCE = "Upstream falls silent after the first word"
 RESTART = "The server is restarted after the first word"
 
@@ -146,7 +165,10 @@ async def test_the_table_is_true(
     what, pays, free, outcome, basis = row
     reply, happens = SCENARIOS[what]
     openrouter.script(reply)
-    patience = {"CHUK_UPSTREAM_READ_TIMEOUT": "0.4"} if what == SILENCE else {}
+    patience = {
+        SILENCE: {"CHUK_UPSTREAM_READ_TIMEOUT": "0.4"},
+        LOST: {"CHUK_RESUME_GRACE": "0.1"},
+    }.get(what, {})
     async with AsyncExitStack() as servers:
         server = await servers.enter_async_context(start_server(**patience))
         user = await rich(server) if purse == "credits" else uuid4()
