@@ -59,6 +59,7 @@ async def config(request: web.Request) -> dict[str, Any]:
         "features": {
             "chat": True,
             "images_in_chat": True,
+            "resume": settings.chat.resume_grace > 0,
             "image_generation": True,
             "file_conversion": True,
             "billing": bool(settings.stripe.secret_key),
@@ -121,6 +122,8 @@ def _limits(settings: Settings) -> dict[str, Any]:
         "images_max_count": chat.image_max_count,
         "images_max_bytes": chat.image_max_bytes,
         "turns_per_socket": chat.turns_per_socket,
+        "resume_grace_seconds": chat.resume_grace,
+        "resume_keep_seconds": chat.resume_keep,
         "files_per_window": limits.file,
         "file_max_bytes": settings.media.file_max_bytes,
         "recordings_per_window": limits.audio,
