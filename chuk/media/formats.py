@@ -10,6 +10,8 @@ from __future__ import annotations
 import mmap
 import re
 import struct
+import zipfile
+import zlib
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -69,6 +71,8 @@ _BY_ENDING |= {
 
 _HEAD = 65_536
 _MOST_MEMBERS = 10_000
+# Of what a member says its package is, packed or not.
+_LONGEST_KIND = 512
 _PLAIN_ENDING = re.compile(r"[a-z0-9]{1,10}")
 
 # The first bytes of formats that need no closer look, and of programs, which are nothing of ours.
@@ -199,16 +203,14 @@ def ending_of(name: str) -> str:
 
 
 def _zipped(content: Content, head: bytes, named: Format | None) -> Format:
-    # OpenDocument and EPUB begin with a member that says what they are, as it is.
-    if head[30:38] == b"mimetype":
-        length = int.from_bytes(head[18:22], "little")
-        kind = head[38 : 38 + length].strip()
-        for prefix, found in _ODF_KINDS.items():
-            # A template's kind has a longer name.
-            if kind.startswith(prefix):
-                return found
+    # OpenDocument and EPUB have a member that says what they are: the first one, as it is, as
+    # they should be written; but others write them too.
+    if head[30:38] == b"mimetype" and (found := _odf_kind(content, 0)) is not None:
+        return found
     member = None
-    for member in _member_names(content):
+    for member, position in _members(content):
+        if member == b"mimetype" and (found := _odf_kind(content, position)) is not None:
+            return found
         for part, found in _OFFICE_PARTS:
             if member.startswith(part):
                 return found
@@ -216,8 +218,28 @@ def _zipped(content: Content, head: bytes, named: Format | None) -> Format:
     return named if member is None and named in _ZIPPED else Format.ZIP
 
 
-def _member_names(content: Content) -> Iterator[bytes]:
-    """The names in a zip's own list of members, the first thousands of them."""
+def _odf_kind(content: Content, position: int) -> Format | None:
+    """What the member `mimetype`, which stands there, says; None: nothing that is known."""
+    if content[position : position + 4] != b"PK\x03\x04" or position + 30 > len(content):
+        return None
+    (method,) = struct.unpack_from("<H", content, position + 8)
+    name, extra = struct.unpack_from("<HH", content, position + 26)
+    start = position + 30 + name + extra
+    kind = bytes(content[start : start + _LONGEST_KIND])
+    if method == zipfile.ZIP_DEFLATED:
+        try:
+            kind = zlib.decompressobj(-zlib.MAX_WBITS).decompress(kind, _LONGEST_KIND)
+        except zlib.error:
+            return None
+    for prefix, found in _ODF_KINDS.items():
+        # A template's kind has a longer name.
+        if kind.lstrip().startswith(prefix):
+            return found
+    return None
+
+
+def _members(content: Content) -> Iterator[tuple[bytes, int]]:
+    """A zip's own list of members, the first thousands of them: each name, and where it begins."""
     end = content.rfind(b"PK\x05\x06", max(0, len(content) - 66_000))
     if end < 0 or end + 22 > len(content):
         return
@@ -226,7 +248,8 @@ def _member_names(content: Content) -> Iterator[bytes]:
         if content[position : position + 4] != b"PK\x01\x02" or position + 46 > len(content):
             return
         name, extra, comment = struct.unpack_from("<HHH", content, position + 28)
-        yield bytes(content[position + 46 : position + 46 + name])
+        (begin,) = struct.unpack_from("<I", content, position + 42)
+        yield bytes(content[position + 46 : position + 46 + name]), begin
         position += 46 + name + extra + comment
 
 

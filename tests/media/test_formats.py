@@ -192,6 +192,33 @@ def test_a_list_of_members_that_leads_nowhere_is_followed_no_further() -> None:
     assert detect(bytes(content), "") is F.ZIP
 
 
+def repacked(file: Path, compression: int, *, is_last: bool) -> bytes:
+    """A document as others pack it: its kind compressed, or not its first member."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(file) as reader, zipfile.ZipFile(packed, "w", compression) as writer:
+        names = sorted(reader.namelist(), key=lambda name: (name == "mimetype") is is_last)
+        for name in names:
+            writer.writestr(name, reader.read(name))
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize("name", ["report.odt", "book.ods", "deck.odp", "book.epub"])
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("is_last", [False, True])
+def test_a_package_is_known_however_it_says_what_it_is(
+    name: str, compression: int, is_last: bool
+) -> None:
+    content = repacked(KEPT / name, compression, is_last=is_last)
+    assert detect(content, "") is Format(name.partition(".")[2])
+    assert detect(content, "a.zip") is Format(name.partition(".")[2])
+
+
+def test_a_kind_that_cannot_be_unpacked_says_nothing() -> None:
+    content = repacked(KEPT / "report.odt", zipfile.ZIP_DEFLATED, is_last=False)
+    start = 30 + len("mimetype")
+    assert detect(content[:start] + b"\xff" * 8 + content[start + 8 :], "") is F.ZIP
+
+
 def test_an_empty_file_has_no_format(tmp_path: Path) -> None:
     file = tmp_path / "empty"
     file.touch()
