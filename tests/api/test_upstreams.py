@@ -171,3 +171,15 @@ async def test_a_wrong_key_of_ones_own_server_is_not_the_users_fault(
     async with start_server(**environ) as server:
         status, answer = await post_fields(server, model_id=OWN)
     assert (status, answer["error"]["code"]) == (502, "PROVIDER_ERROR")
+
+
+async def test_the_embedded_model_is_offered_beside_others_where_that_is_wished(
+    start_server: StartServer,
+) -> None:
+    async with start_server(CHUK_LOCAL_MODEL_BESIDE="true") as server:
+        models = await listed(server)
+        assert models["local/gemma-3-270m"]["upstream"] == "embedded"
+        assert models[MODEL]["upstream"] == "openrouter"
+        # Whether it has loaded by now does not matter to those who ask others.
+        async with server.client.get(f"{server.url}/health") as answer:
+            assert answer.status == 200
