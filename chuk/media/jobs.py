@@ -121,6 +121,6 @@ class Jobs:
     def _refusal(self) -> ServiceUnavailable:
         seconds = self._mean * (self.waiting + 1) / self._at_once
         return ServiceUnavailable(
-            "Too many files are waiting. Please try again shortly.",
+            "Too many requests are waiting for this. Please try again shortly.",
             retry_after=min(_LONGEST_WAIT, max(1, math.ceil(seconds))),
         )
