@@ -226,9 +226,12 @@ async def test_serve_says_where_it_listens_and_ends_when_told(
             client.get(f"{server.url}/") as answer,
         ):
             assert answer.status == 200
+        temporary = folder / "var" / "tmp"
+        assert len([path for path in temporary.iterdir() if path.is_dir()]) == 1
         done = await server.stop(signal.SIGTERM)
     assert (done.code, done.out) == (0, "")
     assert "Traceback" not in done.err
+    assert [path.name for path in temporary.iterdir()] == [".lock"]
 
 
 async def test_serve_ends_an_open_answer_cleanly(folder: Path, openrouter: FakeOpenRouter) -> None:

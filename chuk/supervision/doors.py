@@ -54,9 +54,12 @@ class Entrance:
         self._doors = doors
         self._ssl_context = ssl_context
         self._sites: dict[int, web.SockSite] = {}
+        self._is_closed = False
 
     async def take_from(self, wanted: set[int]) -> None:
         """Take connections from these doors, by their numbers, and from no others."""
+        if self._is_closed:
+            return
         for number in wanted - self._sites.keys():
             site = web.SockSite(
                 self._runner,
@@ -68,3 +71,13 @@ class Entrance:
             self._sites[number] = site
         for number in self._sites.keys() - wanted:
             await self._sites.pop(number).stop()
+
+    async def close(self) -> None:
+        """Never take another one. Once nobody has them open, whoever connects is refused at once.
+
+        Idempotent.
+        """
+        await self.take_from(set())
+        self._is_closed = True
+        for door in self._doors:
+            door.close()

@@ -133,6 +133,9 @@ class Supervisor:
                 await asyncio.wait(self._hirings)
             if self._failure.done():
                 self._stop.hurry.set()
+            # From now on each worker has them for itself, and the last one closes them.
+            for door in self._doors:
+                door.close()
             await self._end_all()
         if self._failure.done():
             self._failure.result()

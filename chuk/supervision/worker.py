@@ -40,6 +40,7 @@ from chuk.supervision.doors import Entrance
 
 # Who has just connected has this long to ask: in seconds.
 _FAREWELL = 2.0
+_LAST_ANSWERS = 1.0
 _USEFUL_WITHIN = 10.0
 _LOOK = 0.02
 
@@ -93,6 +94,7 @@ class _Worker:
         self, doors: list[socket.socket], own: int, host: Path, *, is_late: bool
     ) -> None:
         """Serve until told to end. Raises what `build_app` raises."""
+        clock = asyncio.get_running_loop().time
         # Whoever asks this process alone to end asks for another one in its place.
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(
@@ -113,11 +115,16 @@ class _Worker:
                 calm_garbage_collector()
                 self._channel.tell(ready=True)
             await self._stop.asked.wait()
-            until = asyncio.get_running_loop().time() + self._settings.server.shutdown_grace
+            until = clock() + self._settings.server.shutdown_grace
             if self._retires.is_set():
+                logger("worker").info("retiring")
+                await entrance.close()
                 await self._answer_all(runner, until)
-            left = until - asyncio.get_running_loop().time()
+            left = until - clock()
             await drain(app, max(0.0, left), self._stop)
+            # Until now there was somebody to say that the server ends.
+            await entrance.close()
+            await self._answer_all(runner, clock() + _LAST_ANSWERS)
         finally:
             await runner.cleanup()
             for task in filter(None, (obeying, self._guide)):
@@ -166,7 +173,6 @@ class _Worker:
         """Wait until all have their answers who have come in, or have had their time."""
         clock = asyncio.get_running_loop().time
         farewell = min(until, clock() + _FAREWELL)
-        logger("worker").info("retiring", connections=_open(runner, farewell - clock()))
         while not self._stop.hurry.is_set() and clock() < until:
             # First of all, what the kernel has given us already comes in.
             await asyncio.sleep(_LOOK)

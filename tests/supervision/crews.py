@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
+from uuid import UUID
 
 import aiohttp
 
+from chuk.accounts.issuer import DEFAULT_USER
 from chuk.app import embedded_issuer
 from chuk.settings import load
 from tests.fakes.openrouter import FakeOpenRouter
@@ -18,6 +22,8 @@ from tests.processes import ServerProcess, served
 from tests.redis_server import RedisServer
 
 WORKER, HOST = "chuk.supervision.worker", "chuk.adapters.embedded.host_child"
+# So often all would have asked the same one of two once in 30,000 times.
+_ALL_OF_THEM = 16
 CHILD, MODEL_CHILD = "chuk.adapters.child", "chuk.adapters.llama_child"
 
 
@@ -39,11 +45,18 @@ class Crew:
         """The workers' processes."""
         return of_module(WORKER, below(self.server.process.pid))
 
-    def bearer(self) -> dict[str, str]:
-        """The header that signs the default user in."""
+    def bearer(self, user: UUID = DEFAULT_USER) -> dict[str, str]:
+        """The header that signs a user in."""
         issuer = embedded_issuer(load({"CHUK_DATA_DIR": str(self.data)}, directory=self.data))
         assert issuer is not None
-        return {"Authorization": f"Bearer {issuer.token()}"}
+        return {"Authorization": f"Bearer {issuer.token(user)}"}
+
+    async def all_well(self) -> None:
+        """Wait until every worker can serve chats. Which one is asked, only chance decides."""
+        in_a_row = 0
+        async with asyncio.timeout(30):
+            while in_a_row < _ALL_OF_THEM:
+                in_a_row = in_a_row + 1 if await self.status() == HTTPStatus.OK else 0
 
     async def status(self) -> int:
         """Of `/health`, asked over a new connection."""
@@ -70,8 +83,9 @@ async def crew(
         ) as server,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as client,
     ):
-        await server.well(client)
-        yield Crew(server, client, data, openrouter)
+        running = Crew(server, client, data, openrouter)
+        await running.all_well()
+        yield running
 
 
 def below(process: int) -> dict[int, list[str]]:

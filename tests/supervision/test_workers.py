@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -149,13 +150,13 @@ async def test_the_books_are_right_whoever_writes_in_them(pair: Crew) -> None:
 async def test_the_embedded_voice_runs_once_for_all(pair: Crew) -> None:
     async def speak() -> None:
         async with pair.client.post(
-            f"{pair.url}/v1/ai/inworld-tts", json={"text": "Yes."}, headers=pair.bearer()
+            f"{pair.url}/v1/ai/inworld-tts", json={"text": "Yes."}, headers=pair.bearer(uuid4())
         ) as answer:
             assert answer.status == 200, await answer.text()
             assert (await answer.read()).startswith(b"RIFF")
 
-    # By chance alone all of them could come to one worker: once in 128 times.
-    await asyncio.gather(*(speak() for _ in range(8)))
+    # By chance alone all of them could come to one worker: once in 32 times.
+    await asyncio.gather(*(speak() for _ in range(6)))
     processes = below(pair.server.process.pid)
     (host,) = of_module(HOST, processes)
     (voice,) = of_module(CHILD, processes)
