@@ -5,8 +5,9 @@
         ...  # point the code under test at fake.base_url with fake.api_key
         await fake.wait_for_disconnect()
 
-Without a script a completion answers with text that depends on its prompt. It refuses what the
-real one refuses: a wrong key, an unknown model, a routing that leaves no endpoint, too long a talk.
+Without a script a completion answers with text that depends on its prompt, keeps to a format, or
+calls a tool that is offered, once. It refuses what the real one refuses: a wrong key, an unknown
+model, a routing that leaves no endpoint, too long a talk.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any, Self
 import orjson
 from aiohttp import web
 
+from tests.fakes.openrouter_embeddings import embeddings_of
 from tests.fakes.openrouter_models import FakeEndpoint, FakeModel, default_models
 from tests.fakes.openrouter_replies import (
     Fault,
@@ -28,6 +30,7 @@ from tests.fakes.openrouter_replies import (
     RecordedRequest,
     Reply,
 )
+from tests.fakes.openrouter_usual import usual_reply
 from tests.fakes.openrouter_wire import (
     Refused,
     ending,
@@ -49,6 +52,8 @@ class FakeOpenRouter:
 
     Attributes:
         models: what it offers; change the entries to change the catalogue.
+        embedding_models: what makes vectors: nothing, at first.
+        names_costs: whether embeddings say what they cost.
         requests: every request so far, in order.
         open_completions: completions being answered now.
         disconnects: completions that their client left.
@@ -65,6 +70,8 @@ class FakeOpenRouter:
     def __init__(self, *, api_key: str = "sk-or-v1-test") -> None:
         self.api_key = api_key
         self.models: list[FakeModel] = default_models()
+        self.embedding_models: list[FakeModel] = []
+        self.names_costs = True
         self.requests: list[RecordedRequest] = []
         self.generations: dict[str, Generation] = {}
         self.asks_before_cost: int | None = 0
@@ -138,6 +145,8 @@ class FakeOpenRouter:
         app.router.add_get(f"{_PREFIX}/endpoints/zdr", self._list_zdr)
         app.router.add_get(f"{_PREFIX}/generation", self._generation)
         app.router.add_post(f"{_PREFIX}/chat/completions", self._complete)
+        app.router.add_get(f"{_PREFIX}/embeddings/models", self._list_embedding_models)
+        app.router.add_post(f"{_PREFIX}/embeddings", self._embed)
         self._runner = web.AppRunner(
             app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0
         )
@@ -215,7 +224,7 @@ class FakeOpenRouter:
     async def _list_zdr(self, request: web.Request) -> web.Response:
         rows = [
             model.endpoint_entry(endpoint)
-            for model in self.models
+            for model in (*self.models, *self.embedding_models)
             for endpoint in model.endpoints
             if endpoint.zdr
         ]
@@ -223,6 +232,17 @@ class FakeOpenRouter:
             for row in rows:
                 del row["model_id"]
         return web.json_response({"data": rows})
+
+    # Embeddings.
+
+    async def _list_embedding_models(self, request: web.Request) -> web.Response:
+        return web.json_response({"data": [model.listing() for model in self.embedding_models]})
+
+    async def _embed(self, request: web.Request) -> web.Response:
+        body = request[RECORD].body
+        return web.json_response(
+            embeddings_of(self.embedding_models, body, counts=self.names_costs)
+        )
 
     async def _generation(self, request: web.Request) -> web.Response:
         generation = self.generations.get(request.query.get("id", ""))
@@ -265,7 +285,9 @@ class FakeOpenRouter:
     def _usual_reply(self, body: Any) -> Reply:
         routing = body.get("provider") if isinstance(body, dict) else None
         only = routing.get("only") if isinstance(routing, dict) else None
-        return self.endpoints.get(only[0], Reply()) if only and len(only) == 1 else Reply()
+        if only and len(only) == 1 and only[0] in self.endpoints:
+            return self.endpoints[only[0]]
+        return usual_reply(body)
 
     @property
     def asked(self) -> list[str]:
