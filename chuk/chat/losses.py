@@ -62,8 +62,11 @@ class Losses:
             question.add_done_callback(self._questions.discard)
 
     async def close(self) -> None:
-        """Ask no further."""
+        """Ask no further. What is still open is logged: upstream's own pages have it."""
         questions = tuple(self._questions)
+        if questions:
+            self.unknown += len(questions)
+            _log.warning("failed_attempts_not_asked", attempts=len(questions))
         for question in questions:
             question.cancel()
         await asyncio.gather(*questions, return_exceptions=True)

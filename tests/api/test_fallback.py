@@ -14,7 +14,7 @@ from chuk.accounts.issuer import DEFAULT_USER
 from chuk.api.keys import LEDGER, ROUTER
 from tests.api.chat_client import post, post_fields
 from tests.conftest import StartServer
-from tests.credits.people import receipts_of, rich
+from tests.credits.people import ask, receipts_of, rich
 from tests.fakes.openrouter import FakeOpenRouter, Reply
 from tests.harness import MODEL, RunningServer, answer_text, live_sse
 
@@ -93,6 +93,52 @@ async def test_nobody_else_is_asked_after_a_stop(
             pass
         await openrouter.wait_for_disconnect()
         assert openrouter.asked == [CHEAP]
+
+
+async def test_a_stop_while_the_second_one_answers_pays_for_that_part_of_the_second_alone(
+    server: RunningServer, openrouter: FakeOpenRouter
+) -> None:
+    openrouter.endpoints[CHEAP] = Reply(content=[], finish_reason="error")
+    openrouter.endpoints[DEAR] = Reply(content=["a", "b"], stall_after=1)
+    async with server.socket() as socket:
+        fields = {"model_id": MODEL, "message": "Hello", "allow_provider_fallbacks": True}
+        await socket.send_json(fields)
+        while "content" not in await socket.receive_json():
+            pass
+        await socket.send_json({"type": "cancel"})
+        while "done" not in await socket.receive_json():
+            pass
+    failed, served = openrouter.generations.values()
+    assert served.provider_name == "Groq" and failed.cost > 0
+    (receipt,) = await receipts_of(server, DEFAULT_USER)
+    assert (receipt["provider"], receipt["outcome"]) == (DEAR, "cancelled")
+    assert receipt["charged_eur"] == pytest.approx(float(served.cost) * 0.92, abs=1e-6)
+
+
+async def test_a_free_message_is_used_once_however_many_were_asked(
+    start_server: StartServer, openrouter: FakeOpenRouter
+) -> None:
+    openrouter.endpoints[CHEAP] = Reply(status=500)
+    async with start_server(euros=0) as server:
+        status, events = await with_fallbacks(server)
+        assert status == 200 and metas(events) == [DEAR]
+        found = await ask(server, DEFAULT_USER, "/v1/user/status")
+        assert found["free_messages_remaining"] == 9
+
+
+async def test_when_everybody_fails_nothing_is_charged(
+    server: RunningServer, openrouter: FakeOpenRouter
+) -> None:
+    openrouter.endpoints[CHEAP] = Reply(content=[], finish_reason="error")
+    openrouter.endpoints[DEAR] = Reply(content=[], finish_reason="error")
+    status, events = await with_fallbacks(server)
+    assert status == 200 and events[-1]["error"]["code"] == "PROVIDER_ERROR"
+    (receipt,) = await receipts_of(server, DEFAULT_USER)
+    assert (receipt["charged_eur"], receipt["outcome"]) == (0, "failed")
+    found = await ask(server, DEFAULT_USER, "/v1/user/status")
+    assert found["credits_remaining"] == 100
+    # What upstream took for them is the operator's to know.
+    assert server.app[ROUTER].losses.count == 2
 
 
 async def test_what_is_held_covers_the_dearest(
