@@ -50,7 +50,7 @@ from chuk.app.drawing import Atelier, make_drawing
 from chuk.app.embedded import ALONE, Embedded
 from chuk.app.embedding import make_embeddings
 from chuk.app.hearing import Hearing, make_hearing
-from chuk.app.idempotency import KeyedWork, make_idempotency
+from chuk.app.idempotency import KeyedWork, PaidWork, make_idempotency
 from chuk.app.models import choose_models
 from chuk.app.parts import Part, Wiring
 from chuk.app.payments import Payments, is_billing_on, make_payments
@@ -163,7 +163,11 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
     )
     locks = LockedAccounts(books.deletions, on_locked=turns.stop_of)
     idempotency = make_idempotency(settings, books.ledger, owner, sharing.connection)
-    stopped: list[DeletionStep] = [streaming.erasure, KeyedWork(idempotency)]
+    stopped: list[DeletionStep] = [
+        streaming.erasure,
+        KeyedWork(idempotency),
+        PaidWork(credit_service),
+    ]
     deletions = _deletions(settings, books, stopped, payments, locks, owner, sharing.leadership)
     sockets = OpenSockets(settings.chat.socket_idle_timeout)
     health = HealthCheck(

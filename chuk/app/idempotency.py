@@ -8,8 +8,9 @@ from chuk.adapters.redis.connection import RedisConnection
 from chuk.adapters.redis.idempotency import RedisIdempotency
 from chuk.adapters.sqlite.idempotency import FILE_NAME, SqliteIdempotency
 from chuk.app.sealing import stream_seals
-from chuk.chat.generation import new_stream_id
+from chuk.chat.stream_id import new_stream_id
 from chuk.credits.ports import LedgerStore
+from chuk.credits.service import Credits
 from chuk.idempotency.ports import IdempotencyStore
 from chuk.idempotency.service import Idempotency
 from chuk.settings import Settings
@@ -42,6 +43,19 @@ def make_idempotency(
         lease=settings.credits.hold_lease,
         make_id=new_stream_id,
     )
+
+
+class PaidWork:
+    """The step of a deletion that stops the jobs which an account still pays for."""
+
+    name = "jobs"
+
+    def __init__(self, credit_service: Credits) -> None:
+        self._credits = credit_service
+
+    async def run(self, user_id: UUID) -> None:
+        """Stop this process's jobs of the user and wait for their books."""
+        await self._credits.stopped(user_id)
 
 
 class KeyedWork:

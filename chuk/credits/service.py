@@ -26,6 +26,7 @@ from chuk.credits.ledger import (
 from chuk.credits.money import MicroEuro
 from chuk.credits.ports import GenerationCost, GenerationCosts, LedgerStore
 from chuk.credits.pricing import PriceList
+from chuk.credits.running import RunningWork
 from chuk.errors import ChukError
 from chuk.logs import log_failure, logger
 
@@ -180,6 +181,7 @@ class Credits:
         self._endings = Endings(
             store, prices, costs=costs, ask_attempts=ask_attempts, clock=clock, sleep=sleep
         )
+        self._running = RunningWork()
         self._renewal: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -208,18 +210,27 @@ class Credits:
         """Hold for a piece of work; what is not ended inside is given back.
 
         Raises:
+            Forbidden: it was stopped from outside, see `stopped`.
             ChukError: as `open`.
         """
-        payment = await self.open(order)
-        outcome = Outcome.FAILED
-        try:
-            yield payment
-        except asyncio.CancelledError:
-            outcome = Outcome.CANCELLED
-            raise
-        finally:
-            if not payment.is_resolved:
-                await payment.release(order.no_usage(outcome))
+        with self._running.of(order.user_id) as work:
+            payment = await self.open(order)
+            outcome = Outcome.FAILED
+            try:
+                async with work.under_way():
+                    yield payment
+            except asyncio.CancelledError:
+                outcome = Outcome.CANCELLED
+                raise
+            finally:
+                if work.is_stopped:
+                    outcome = Outcome.CANCELLED
+                if not payment.is_resolved:
+                    await payment.release(order.no_usage(outcome))
+
+    async def stopped(self, user_id: UUID) -> None:
+        """Stop this user's work that `hold` pays for, and wait until its books are closed."""
+        await self._running.stopped(user_id)
 
     async def open(self, order: Order) -> Payment:
         """Set credits aside, or a free message; whoever opens must end.
