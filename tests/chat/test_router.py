@@ -22,7 +22,7 @@ from chuk.errors import (
     ServiceUnavailable,
     StreamInterrupted,
 )
-from tests.chat.routed import ANSWER, Clock, Costs, Providers, Taken, a_request, a_router
+from tests.chat.routed import ANSWER, Clock, Costs, Providers, Step, Taken, a_request, a_router
 from tests.chat.scripted_turns import MODEL, says, settle
 
 ORDER = ["one/fp8", "one/bf16", "two"]
@@ -167,7 +167,7 @@ async def test_what_comes_once_the_next_one_is_due_is_not_passed_on() -> None:
 
 
 async def test_a_slow_answer_that_has_begun_is_waited_for() -> None:
-    slow = (
+    slow: tuple[Step, ...] = (
         [Opened("gen-1")],
         lambda: asyncio.sleep(0.03),
         [says("a")],
@@ -323,7 +323,12 @@ async def test_by_throughput_the_fastest_measured_comes_next_then_the_cheapest()
 
 async def test_what_a_failed_attempt_cost_is_found_out_and_counted_as_ours() -> None:
     costs = Costs()
-    named = [Opened("gen-2"), UpstreamUsage(5, 0, 5, Decimal("0.02")), Finished("stop"), Ended()]
+    named: Step = [
+        Opened("gen-2"),
+        UpstreamUsage(5, 0, 5, Decimal("0.02")),
+        Finished("stop"),
+        Ended(),
+    ]
     providers = Providers({"one/fp8": ([Opened("gen-1")], ProviderError()), "one/bf16": (named,)})
     router = a_router(providers, costs=costs)
     await router.complete(a_request(), Taken())

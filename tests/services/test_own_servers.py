@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chuk.catalog.models import Model, Pricing
+from chuk.catalog.models import Pricing
 from chuk.catalog.own_servers import OwnServer, is_private
 from chuk.catalog.selection import SelectionError, read_models_file
 
@@ -37,7 +37,7 @@ def test_the_shipped_file_names_none_and_its_example_is_valid(tmp_path: Path) ->
     )
     assert server.names == {"mine/qwen3-8b": "Qwen/Qwen3-8B"}
     assert (model.id, model.name, model.upstream) == ("mine/qwen3-8b", "Qwen3 8B", "mine")
-    assert model.efforts == {"low", "medium", "high"}
+    assert model.efforts == frozenset({"low", "medium", "high"})
     (provider,) = model.providers
     assert provider.pricing == Pricing(
         Decimal("0.0000001"), Decimal("0.0000004"), cache_read=Decimal("0.00000002")
@@ -50,7 +50,7 @@ def test_little_need_be_said(tmp_path: Path) -> None:
     (model,) = server.models
     assert server.url == "http://127.0.0.1:8000/v1"
     assert (model.id, model.name) == ("mine/Qwen/Qwen3-8B", "Qwen/Qwen3-8B")
-    assert isinstance(model, Model) and not model.supports_vision and model.efforts is None
+    assert not model.supports_vision and model.efforts is None
     (provider,) = model.providers
     assert provider.pricing == Pricing() and provider.supports("anything")
 
