@@ -8,15 +8,14 @@ end of `run`.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from secrets import token_hex
 from uuid import UUID
 
-from chuk.chat.books import TurnBooks, nothing_taken
+from chuk.chat.books import TurnBooks
+from chuk.chat.closing import closing_events
 from chuk.chat.command import CompletionRequest
 from chuk.chat.events import (
     Content,
@@ -34,8 +33,8 @@ from chuk.chat.events import (
 from chuk.chat.grace import Grace
 from chuk.chat.ports import Recording, Subscriber, Upstream, Wait
 from chuk.chat.resolution import Resolution
+from chuk.chat.stream_id import new_stream_id
 from chuk.chat.tally import Tally
-from chuk.credits.ledger import Outcome
 from chuk.errors import (
     ChukError,
     InternalError,
@@ -227,7 +226,9 @@ class Generation:
         # From here on nobody can stop it: what it took is written down first, then told.
         self._ending = ending = self._ending or self._tally.ending()
         try:
-            closing = await self._closing(ending)
+            closing = await closing_events(
+                ending, self._tally, self._books if self._has_hold else None
+            )
         except Exception as error:
             # The hold stays, and the reconciler ends it; the client still gets its end.
             log_failure("generation", error, stream=self.id)
@@ -339,20 +340,6 @@ class Generation:
             # It was not upstream that was slow.
             self._waiting_since = self._loop_time()
 
-    async def _closing(self, ending: ChukError | Done) -> list[TurnEvent]:
-        """Close the books and return the last events."""
-        tally = self._tally
-        failed = not isinstance(ending, Done)
-        last: TurnEvent = Failed(ending) if isinstance(ending, ChukError) else ending
-        if not self._has_hold:
-            # Stopped before it began, or refused: nothing was ever held.
-            nothing = tally.usage(nothing_taken(tally.provider), failed=failed)
-            return [last] if failed else [nothing, tally.speed(), last]
-        receipt = await self._books.close(_outcome(ending, tally), tally.facts())
-        if failed and not tally.pieces:
-            return [last]
-        return [tally.usage(receipt, failed=failed), tally.speed(), last]
-
     def _meta(self) -> Meta:
         return Meta(
             model=self._model_id,
@@ -363,18 +350,3 @@ class Generation:
 
 async def _gone() -> None:
     raise ConnectionResetError
-
-
-def new_stream_id() -> str:
-    """32 hex digits: milliseconds, then 80 random bits.
-
-    By time, so that the books' indexes grow at one end; random ids made each commit dirty a page
-    of its own for every entry.
-    """
-    return f"{time.time_ns() // 1_000_000:012x}{token_hex(10)}"
-
-
-def _outcome(ending: ChukError | Done, tally: Tally) -> Outcome:
-    if not isinstance(ending, Done):
-        return Outcome.INTERRUPTED if tally.pieces else Outcome.FAILED
-    return Outcome.COMPLETED if tally.has_finished else Outcome.CANCELLED

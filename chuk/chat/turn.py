@@ -11,10 +11,11 @@ from chuk.catalog.service import Catalog
 from chuk.chat.books import TurnBooks
 from chuk.chat.command import ChatCommand
 from chuk.chat.events import Done
-from chuk.chat.generation import Generation, Patience, new_stream_id
+from chuk.chat.generation import Generation, Patience
 from chuk.chat.grace import Grace
 from chuk.chat.ports import StreamStore, Subscriber, Upstream
 from chuk.chat.resolution import resolve
+from chuk.chat.stream_id import new_stream_id
 from chuk.credits.service import Credits
 from chuk.errors import ServiceUnavailable
 from chuk.steps import in_steps

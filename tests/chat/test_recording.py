@@ -11,8 +11,9 @@ import pytest
 import structlog.testing
 
 from chuk.chat.events import Content, Done, Started, TurnEvent
+from chuk.chat.memory_recording import MemoryRecording
 from chuk.chat.ports import Kept
-from chuk.chat.recording import MemoryRecording, MemoryStreams, StreamBounds
+from chuk.chat.recording import MemoryStreams, StreamBounds
 from chuk.errors import NotFound, StreamInterrupted
 from tests.chat.scripted_turns import settle
 

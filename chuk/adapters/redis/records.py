@@ -28,8 +28,8 @@ from redis.asyncio import Redis
 from chuk.adapters.redis.codec import UnreadableEvents, decode, encode
 from chuk.adapters.redis.sealing import Seals, StreamSeal, Unsealable
 from chuk.chat.events import Done, Failed, TurnEvent, count_events
+from chuk.chat.memory_recording import MemoryRecording
 from chuk.chat.ports import Kept, StreamFacts, StreamState
-from chuk.chat.recording import MemoryRecording
 from chuk.logs import logger
 
 PROCESSES = "chuk:stream-processes"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from chuk.adapters.redis.sealing import StreamSeal
 from chuk.chat.event_log import Reading
 from chuk.chat.events import ToolCalls, TurnEvent, count_events
-from chuk.chat.recording import MemoryRecording
+from chuk.chat.memory_recording import MemoryRecording
 
 # A batch is at most so many reads of some kilobytes.
 _MOST_READS = 4

@@ -18,8 +18,8 @@ from chuk.adapters.redis.records import Found, Records
 from chuk.adapters.redis.shipment import Shipment
 from chuk.adapters.redis.writing import append, begin, finish, forget, prolong
 from chuk.chat.events import TurnEvent
+from chuk.chat.memory_recording import MemoryRecording
 from chuk.chat.ports import StreamState
-from chuk.chat.recording import MemoryRecording
 from chuk.logs import log_failure, logger
 
 # Seconds between two rounds at least; and a round takes a tenth of the time, so that with more

@@ -1,0 +1,15 @@
+"""Names of streams, which are names of their holds too."""
+
+from __future__ import annotations
+
+import time
+from secrets import token_hex
+
+
+def new_stream_id() -> str:
+    """32 hex digits: milliseconds, then 80 random bits.
+
+    By time, so that the books' indexes grow at one end; random ids made each commit dirty a page
+    of its own for every entry.
+    """
+    return f"{time.time_ns() // 1_000_000:012x}{token_hex(10)}"
