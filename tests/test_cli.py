@@ -173,7 +173,7 @@ async def test_doctor_says_that_all_is_well(folder: Path, openrouter: FakeOpenRo
             **openrouter_environ(openrouter),
         )
         assert done.code == 0, done
-        assert [line.split()[0] for line in done.out.splitlines()] == ["ok"] * 10
+        assert [line.split()[0] for line in done.out.splitlines()] == ["ok"] * 11
         assert openrouter.base_url in done.out and project.url in done.out
     assert "4 model(s)" in done.out and "1 signing key(s)" in done.out
     for secret in (openrouter.api_key, SECRET):
@@ -203,6 +203,7 @@ async def test_doctor_says_what_fails(folder: Path, openrouter: FakeOpenRouter) 
         "hearing": "ok",
         "speech": "ok",
         "images": "ok",
+        "embeddings": "ok",
     }
     assert "Traceback" not in done.err
     assert key not in done.out + done.err
