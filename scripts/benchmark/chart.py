@@ -16,9 +16,14 @@ from matplotlib.patches import Rectangle
 from benchmark.figures import Figure
 from benchmark.report import number
 
-_ORDER = ("bare", "chuk", "fastapi")
-_NAMES = {"bare": "bare byte relay", "chuk": "chuk", "fastapi": "FastAPI + httpx"}
-_COLOURS = {"bare": "#9aa5b1", "chuk": "#2f6fde", "fastapi": "#e0863b"}
+_ORDER = ("bare", "chuk", "fastapi", "library")
+_NAMES = {
+    "bare": "bare byte relay",
+    "chuk": "chuk",
+    "fastapi": "FastAPI + httpx",
+    "library": "the plain library call",
+}
+_COLOURS = {"bare": "#9aa5b1", "chuk": "#2f6fde", "fastapi": "#e0863b", "library": "#5b9279"}
 _PANELS = (
     ("Burst: tokens a second, one core\n(more is better)", ("burst_tokens_per_second",), True),
     ("Burst: CPU ms for 1000 tokens", ("burst_cpu_ms_per_1000_tokens",), True),
@@ -30,6 +35,17 @@ _PANELS = (
         ("memory_kib_per_open_stream", "memory_kib_per_idle_websocket"),
         False,
     ),
+    (
+        "A file made Markdown, ms",
+        ("media_ms_docx", "media_ms_pdf_of_100_pages", "media_ms_mp3_of_a_few_words"),
+        True,
+    ),
+    ("Peak memory of its process, MiB", ("media_mib_docx", "media_mib_pdf_of_100_pages"), False),
+    (
+        "Delay of a token beside conversions, p99 ms",
+        ("media_delay_p99_ms_alone", "media_delay_p99_ms_beside"),
+        False,
+    ),
 )
 _SHORT = {
     "delay_p50_ms": "p50",
@@ -38,17 +54,24 @@ _SHORT = {
     "first_token_p99_ms": "p99",
     "memory_kib_per_open_stream": "open stream",
     "memory_kib_per_idle_websocket": "idle WebSocket",
+    "media_ms_docx": "docx",
+    "media_ms_pdf_of_100_pages": "pdf, 100 pages",
+    "media_ms_mp3_of_a_few_words": "mp3",
+    "media_mib_docx": "docx",
+    "media_mib_pdf_of_100_pages": "pdf, 100 pages",
+    "media_delay_p99_ms_alone": "none",
+    "media_delay_p99_ms_beside": "20 at once",
 }
 
 
 def draw(file: Path, figures: Sequence[Figure], machine: Mapping[str, str], gentle: str) -> None:
     """Write the chart as a PNG; panels without figures stay empty."""
     known = {figure.key: figure for figure in figures}
-    sheet, grid = plt.subplots(2, 3, figsize=(13, 7.6))
+    sheet, grid = plt.subplots(3, 3, figsize=(13, 11.2))
     for axes, (title, keys, logarithmic) in zip(grid.flat, _PANELS, strict=True):
         _panel(axes, title, [known[key] for key in keys if key in known], logarithmic)
     handles = [Rectangle((0, 0), 1, 1, color=_COLOURS[name]) for name in _ORDER]
-    sheet.legend(handles, [_NAMES[name] for name in _ORDER], loc="upper center", ncol=3)
+    sheet.legend(handles, [_NAMES[name] for name in _ORDER], loc="upper center", ncol=4)
     sheet.text(
         0.5,
         0.01,
@@ -57,7 +80,7 @@ def draw(file: Path, figures: Sequence[Figure], machine: Mapping[str, str], gent
         fontsize=8,
         color="#444444",
     )
-    sheet.tight_layout(rect=(0, 0.07, 1, 0.95))
+    sheet.tight_layout(rect=(0, 0.05, 1, 0.96))
     sheet.savefig(file, dpi=110)
     plt.close(sheet)
 
@@ -71,10 +94,10 @@ def _panel(axes: Axes, title: str, figures: Sequence[Figure], logarithmic: bool)
         return
     width = 0.27
     for group, figure in enumerate(figures):
-        for place, name in enumerate(_ORDER):
-            value = figure.values.get(name)
-            if value is None:
-                continue
+        # Files are compared with their library, streams with other relays: three at most.
+        shown = [name for name in _ORDER if name in figure.values]
+        for place, name in enumerate(shown, (3 - len(shown)) // 2):
+            value = figure.values[name]
             bar = axes.bar(group + (place - 1) * width, value, width * 0.92, color=_COLOURS[name])
             axes.bar_label(bar, labels=[number(value)], fontsize=8, padding=2)
     axes.set_xticks(range(len(figures)), [_SHORT.get(figure.key, "") for figure in figures])

@@ -10,6 +10,8 @@ import http.client
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +22,8 @@ from benchmark.plain_reading import largest_memory_kib
 _BOUNDARY = "benchmark"
 _PATH = "/v1/ai/convert-file"
 _LOOK_EVERY = 0.002
-_READER = b"chuk.adapters.child"
+# What stays and reads letters or listens; and what forks those that read one file each.
+_WARM, _FORKS = b"chuk.adapters.child", b"chuk.adapters.fork_server_child"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +90,26 @@ class _MemoryWatch:
         self._thread.join()
 
     def _look(self) -> None:
-        children = Path(f"/proc/{self._parent}/task/{self._parent}/children")
         while not self._over.wait(_LOOK_EVERY):
-            for child in children.read_text().split():
-                try:
-                    # Until it has become another program, its memory is the server's.
-                    if _READER not in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
-                        continue
-                    self.most_kib = max(self.most_kib, largest_memory_kib(int(child)))
-                except (FileNotFoundError, ProcessLookupError):
-                    continue
+            for reader in _readers(self._parent):
+                with suppress(FileNotFoundError, ProcessLookupError):
+                    self.most_kib = max(self.most_kib, largest_memory_kib(reader))
+
+
+def _readers(server: int) -> Iterator[int]:
+    for child in _children(server):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            # Until it has become another program, its memory is the server's.
+            words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+            if _WARM in words:
+                yield child
+            elif _FORKS in words:
+                yield from _children(child)
+
+
+def _children(parent: int) -> list[int]:
+    listed = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+    return [int(child) for child in listed.split()]
 
 
 def main() -> None:

