@@ -143,8 +143,9 @@ def default_models() -> list[FakeModel]:
     Four text models can be listed: `qwen/qwen3-32b` (reasoning; three ZDR endpoints, one of a
     usually blocked provider and one without tools, and one that is not ZDR),
     `google/gemma-3-27b-it` (vision), `meta-llama/llama-3.3-70b-instruct` (two endpoints of one
-    provider, only one of them ZDR) and `openai/gpt-oss-20b`. `deepseek/deepseek-chat-v3.1` has no ZDR endpoint, `openrouter/auto` is
-    a router with a price of -1, `black-forest-labs/flux.2-pro` makes pictures.
+    provider, only one of them ZDR) and `openai/gpt-oss-20b`. `deepseek/deepseek-chat-v3.1` has no
+    ZDR endpoint, `openrouter/auto` is a router with a price of -1, `black-forest-labs/flux.2-pro`
+    makes pictures.
     """
     return [
         FakeModel(
