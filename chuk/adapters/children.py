@@ -237,6 +237,8 @@ async def spawn(module: str, folder: Path) -> asyncio.subprocess.Process:
             "HF_HUB_OFFLINE": "1",
             # Each heap of a thread takes 64 MB of the address space that is capped.
             "MALLOC_ARENA_MAX": "2",
+            # Its threads wait by turning in circles, which costs whoever else needs the core.
+            "OPENBLAS_NUM_THREADS": "1",
         },
     )
 

@@ -16,8 +16,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -40,6 +39,7 @@ from tests.fakes.openrouter_wire import (
     pieces,
     route,
 )
+from tests.fakes.service import FakeService
 
 __all__ = ["FakeEndpoint", "FakeModel", "FakeOpenRouter", "Fault", "RecordedRequest", "Reply"]
 
@@ -47,7 +47,7 @@ _PREFIX = "/api/v1"
 RECORD = web.RequestKey("record", RecordedRequest)
 
 
-class FakeOpenRouter:
+class FakeOpenRouter(FakeService):
     """The server. Everything it holds may be read and changed while it runs.
 
     Attributes:
@@ -56,9 +56,7 @@ class FakeOpenRouter:
         names_costs: whether embeddings say what they cost.
         requests: every request so far, in order.
         open_completions: completions being answered now.
-        disconnects: completions that their client left.
         busiest: the most requests of any kind that were being answered at once.
-        release: set it to let stalled and hanging answers go on.
         generations: by id, everything it has begun to answer.
         asks_before_cost: how often `GET /generation` answers 404 for each id, as the real one
             does until its books are written; None: for ever.
@@ -68,6 +66,7 @@ class FakeOpenRouter:
     """
 
     def __init__(self, *, api_key: str = "sk-or-v1-test") -> None:
+        super().__init__()
         self.api_key = api_key
         self.models: list[FakeModel] = default_models()
         self.embedding_models: list[FakeModel] = []
@@ -76,25 +75,18 @@ class FakeOpenRouter:
         self.generations: dict[str, Generation] = {}
         self.asks_before_cost: int | None = 0
         self.open_completions = 0
-        self.disconnects = 0
         self.busiest = 0
-        self.release = asyncio.Event()
         self.zdr_rows_name_models = True
         self.endpoints: dict[str, Reply] = {}
         self._replies: deque[Reply] = deque()
         self._faults: dict[str, Fault] = {}
-        self._changed = asyncio.Event()
-        self._handlers: set[asyncio.Task[Any]] = set()
-        self._closing = False
-        self._runner: web.AppRunner | None = None
-        self._address = ""
 
     # Scripting and watching.
 
     @property
     def base_url(self) -> str:
         """What to use as OpenRouter's base URL."""
-        return self._address + _PREFIX
+        return self.address + _PREFIX
 
     def script(self, *replies: Reply) -> None:
         """Queue how the next completions behave."""
@@ -122,23 +114,13 @@ class FakeOpenRouter:
         """The recorded requests for completions."""
         return [request for request in self.requests if request.path == "/chat/completions"]
 
-    async def wait_until(self, condition: Callable[[], bool], *, timeout: float = 5.0) -> None:
-        """Wait until the condition, looked at after each change here, holds."""
-        async with asyncio.timeout(timeout):
-            while not condition():
-                await self._changed.wait()
-
-    async def wait_for_disconnect(self, count: int = 1, *, timeout: float = 5.0) -> None:
-        """Wait until this many completions were left by their client."""
-        await self.wait_until(lambda: self.disconnects >= count, timeout=timeout)
-
     async def wait_for_completions(self, count: int = 1, *, timeout: float = 5.0) -> None:
         """Wait until this many completions were asked for."""
         await self.wait_until(lambda: len(self.completions) >= count, timeout=timeout)
 
     # Life.
 
-    async def __aenter__(self) -> Self:
+    def _application(self) -> web.Application:
         app = web.Application(middlewares=[self._around], client_max_size=64 * 2**20)
         app.router.add_get(f"{_PREFIX}/models", self._list_models)
         app.router.add_get(_PREFIX + "/models/{author}/{slug}/endpoints", self._list_endpoints)
@@ -147,31 +129,7 @@ class FakeOpenRouter:
         app.router.add_post(f"{_PREFIX}/chat/completions", self._complete)
         app.router.add_get(f"{_PREFIX}/embeddings/models", self._list_embedding_models)
         app.router.add_post(f"{_PREFIX}/embeddings", self._embed)
-        self._runner = web.AppRunner(
-            app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0
-        )
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = self._runner.addresses[0][:2]
-        self._address = f"http://{host}:{port}"
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._closing = True
-        for handler in self._handlers:
-            handler.cancel()
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    def _notify(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        return app
 
     @web.middleware
     async def _around(
@@ -185,10 +143,16 @@ class FakeOpenRouter:
             peer=request.transport and request.transport.get_extra_info("peername"),
         )
         request[RECORD] = record
-        task = asyncio.current_task()
-        assert task is not None
-        self._handlers.add(task)
-        self.busiest = max(self.busiest, len(self._handlers))
+        with self._answering(record):
+            self.busiest = max(self.busiest, len(self._handlers))
+            return await self._recorded(request, record, handler)
+
+    async def _recorded(
+        self,
+        request: web.Request,
+        record: RecordedRequest,
+        handler: Callable[[web.Request], Any],
+    ) -> web.StreamResponse:
         try:
             if request.can_read_body:
                 try:
@@ -206,9 +170,6 @@ class FakeOpenRouter:
         except Refused as refusal:
             record.outcome = "refused"
             return web.json_response(refusal.body, status=refusal.status)
-        finally:
-            self._handlers.discard(task)
-            self._notify()
 
     # The catalogue.
 
@@ -272,11 +233,8 @@ class FakeOpenRouter:
             self.generations[generation.id] = generation
             return await self._stream(request, reply, generation, endpoint)
         except (asyncio.CancelledError, ConnectionError):
-            if not self._closing and record.outcome == "open":
-                record.outcome = "disconnected"
-                self.disconnects += 1
-                if generation is not None:
-                    generation.cancelled = True
+            if not self._closing and record.outcome == "open" and generation is not None:
+                generation.cancelled = True
             raise
         finally:
             self.open_completions -= 1
