@@ -228,7 +228,7 @@ async def test_without_any_list_nothing_can_be_asked_until_it_is_there(
         await embedder.models()
     openrouter.mend()
     clock.now = 30.0
-    assert await the_model(embedder)
+    assert (await the_model(embedder)).id == ID
 
 
 async def test_the_key_that_is_refused_is_never_the_users_fault(
