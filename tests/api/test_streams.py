@@ -240,35 +240,19 @@ async def test_it_counts_in_the_bucket_of_everything_else(start_server: StartSer
         assert statuses == [200, 200, 200, 429]
 
 
-async def test_a_shutdown_tells_those_who_follow_the_turns_own_end(
-    server: RunningServer, openrouter: FakeOpenRouter
-) -> None:
-    openrouter.script(STALLING)
-    begun = await cut_after(server, 3)
-    async with server.client.get(
-        f"{server.url}/v1/ai/chat/streams/{stream_of(begun)}",
-        headers={**server.bearer(), "Last-Event-ID": last_id(begun) or ""},
-    ) as answer:
-        await server.runner.cleanup()
-        rest = await answer.read()
-    *_, (end,) = (block.data.keys() for block in sse_blocks(rest))
-    assert end == "error" and b"SERVICE_UNAVAILABLE" in rest
-    assert [block.id for block in sse_blocks(begun + rest)][-1] is not None
-
-
-async def test_an_answer_over_its_bound_cannot_be_read_again_and_its_loss_stops_it(
-    start_server: StartServer, openrouter: FakeOpenRouter
-) -> None:
-    openrouter.script(Reply(content=["x" * 3_000, "b", "c"], stall_after=2))
-    async with start_server(CHUK_CHAT_STREAM_MAX_BYTES="3000") as server:
-        begun = await cut_after(server, 4)
-        await openrouter.wait_for_disconnect(timeout=1)
-        status, body = await resumed(server, stream_of(begun), after=3)
-        assert (status, code_of(body)) == (404, "NOT_FOUND")
-
-
-async def test_after_its_time_an_answer_is_forgotten(start_server: StartServer) -> None:
-    async with start_server(CHUK_CHAT_RESUME_KEEP="0") as server:
-        stream = stream_of(await whole(server))
-        status, body = await resumed(server, stream)
-        assert (status, code_of(body)) == (404, "NOT_FOUND")
+async def test_a_page_of_another_origin_may_name_its_last_event(start_server: StartServer) -> None:
+    origin = "https://app.example"
+    async with (
+        start_server(CHUK_CORS_ORIGINS=origin) as server,
+        server.client.options(
+            f"{server.url}/v1/ai/chat/streams/x",
+            headers={
+                "Origin": origin,
+                "Access-Control-Request-Method": "GET",
+                "Access-Control-Request-Headers": "authorization,last-event-id",
+            },
+        ) as answer,
+    ):
+        assert answer.status == 200
+        allowed = answer.headers["Access-Control-Allow-Headers"].lower()
+        assert "last-event-id" in allowed and "authorization" in allowed
