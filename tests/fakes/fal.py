@@ -14,14 +14,14 @@ import asyncio
 import base64
 import io
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from uuid import uuid4
 
 from aiohttp import web
 from PIL import Image
+
+from tests.fakes.service import FakeService
 
 OWNER, APP, ENDPOINT = "fal-ai", "z-image", "turbo"
 PRESETS = {"landscape_4_3": (1024, 768), "square": (512, 512)}
@@ -109,27 +109,28 @@ def jpeg(width: int, height: int, colour: str = "teal") -> bytes:
     return file.getvalue()
 
 
-class FakeFal:
+class FakeFal(FakeService):
     """The server. Everything it holds may be read and changed while it runs.
 
     Attributes:
         jobs: by id, everything it was asked to make.
         store_headers: the headers with which pictures were fetched.
         is_locked: the account may not do anything.
-        release: lets held submissions be answered.
     """
 
     def __init__(self, *, key: str = "fal-test-key") -> None:
+        super().__init__()
         self.key = key
         self.jobs: dict[str, FalJob] = {}
         self.submissions = 0
         self.store_headers: list[dict[str, str]] = []
         self.is_locked = False
-        self.release = asyncio.Event()
         self._script: deque[FalJob] = deque()
-        self._changed = asyncio.Event()
-        self._runner: web.AppRunner | None = None
-        self.queue_url = ""
+
+    @property
+    def queue_url(self) -> str:
+        """What to use as the base URL of its queue."""
+        return self.address
 
     def script(self, *jobs: FalJob) -> None:
         """Queue how the next requests go."""
@@ -141,13 +142,7 @@ class FakeFal:
         (job,) = self.jobs.values()
         return job
 
-    async def wait_until(self, condition: Callable[[], bool], *, timeout: float = 5.0) -> None:
-        """Wait until the condition, looked at after each request here, holds."""
-        async with asyncio.timeout(timeout):
-            while not condition():
-                await self._changed.wait()
-
-    async def __aenter__(self) -> Self:
+    def _application(self) -> web.Application:
         app = web.Application()
         requests = f"/{OWNER}/{APP}/requests/{{id}}"
         app.router.add_post(f"/{OWNER}/{APP}/{ENDPOINT}", self._submit)
@@ -155,28 +150,7 @@ class FakeFal:
         app.router.add_get(requests, self._result)
         app.router.add_put(f"{requests}/cancel", self._cancel)
         app.router.add_get("/files/{id}.jpeg", self._file)
-        self._runner = web.AppRunner(
-            app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0
-        )
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        host, port = self._runner.addresses[0][:2]
-        self.queue_url = f"http://{host}:{port}"
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.release.set()
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    def _notify(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        return app
 
     def _refused(self, request: web.Request) -> web.Response | None:
         if request.headers.get("Authorization") != f"Key {self.key}":

@@ -11,14 +11,14 @@ an unknown model, a file it does not know by its ending, an empty or too large o
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import BodyPartReader, web
+
+from tests.fakes.service import FakeService
 
 _PREFIX = "/openai/v1"
 _ENDINGS = {"flac", "mp3", "mp4", "mpeg", "mpga", "m4a", "ogg", "wav", "webm"}
@@ -64,7 +64,7 @@ class Asked:
     outcome: str = "open"
 
 
-class FakeGroq:
+class FakeGroq(FakeService):
     """The server. Everything it holds may be read and changed while it runs.
 
     Attributes:
@@ -73,39 +73,26 @@ class FakeGroq:
         models: what it knows.
         most_bytes: the largest file it takes.
         asked: every recording so far, in order.
-        disconnects: recordings that their client left.
-        release: set it to let hanging answers go on.
     """
 
     def __init__(self, *, api_key: str = "groq-test") -> None:
+        super().__init__()
         self.api_key = api_key
         self.heard: list[tuple[float, float, str]] = [(0.0, 1.5, " Good morning.")]
         self.language = "English"
         self.models = {"whisper-large-v3", "whisper-large-v3-turbo"}
         self.most_bytes = 25 * 2**20
         self.asked: list[Asked] = []
-        self.disconnects = 0
-        self.release = asyncio.Event()
-        self.base_url = ""
         self._answers: deque[Answer] = deque()
-        self._changed = asyncio.Event()
-        self._handlers: set[asyncio.Task[Any]] = set()
-        self._closing = False
-        self._runner: web.AppRunner | None = None
+
+    @property
+    def base_url(self) -> str:
+        """What to use as its base URL."""
+        return self.address
 
     def script(self, *answers: Answer) -> None:
         """Queue how the next recordings are answered."""
         self._answers.extend(answers)
-
-    async def wait_until(self, condition: Callable[[], bool], *, timeout: float = 10.0) -> None:
-        """Wait until the condition, looked at after each change here, holds."""
-        async with asyncio.timeout(timeout):
-            while not condition():
-                await self._changed.wait()
-
-    async def wait_for_disconnect(self, count: int = 1) -> None:
-        """Wait until this many answers were left by their client."""
-        await self.wait_until(lambda: self.disconnects >= count)
 
     async def wait_for_recordings(self, count: int = 1) -> None:
         """Wait until this many recordings have come."""
@@ -113,43 +100,17 @@ class FakeGroq:
 
     # Life.
 
-    async def __aenter__(self) -> Self:
+    def _application(self) -> web.Application:
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post(f"{_PREFIX}/audio/transcriptions", self._transcribe)
         app.router.add_get(_PREFIX + "/models/{model}", self._model)
-        self._runner = web.AppRunner(
-            app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0
-        )
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        host, port = self._runner.addresses[0][:2]
-        self.base_url = f"http://{host}:{port}"
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._closing = True
-        for handler in self._handlers:
-            handler.cancel()
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    def _notify(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        return app
 
     # Listening.
 
     async def _transcribe(self, request: web.Request) -> web.StreamResponse:
-        task = asyncio.current_task()
-        assert task is not None
-        self._handlers.add(task)
         record = Asked({name.lower(): value for name, value in request.headers.items()})
-        try:
+        with self._answering(record):
             await _read(request, record)
             self.asked.append(record)
             self._notify()
@@ -162,14 +123,6 @@ class FakeGroq:
                 status, message = refused or (answer.status, answer.message)
                 return _error(status, message, answer.headers)
             return await self._answered(request, answer, record)
-        except (asyncio.CancelledError, ConnectionError):
-            if not self._closing and record.outcome == "open":
-                record.outcome = "disconnected"
-                self.disconnects += 1
-            raise
-        finally:
-            self._handlers.discard(task)
-            self._notify()
 
     def _refused(self, record: Asked) -> tuple[int, str] | None:
         fields = record.fields

@@ -17,13 +17,14 @@ import struct
 import wave
 from base64 import b64encode
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import orjson
 from aiohttp import web
+
+from tests.fakes.service import FakeService
 
 _PATH = "/tts/v1/voice:stream"
 _SAMPLES = 480
@@ -82,29 +83,26 @@ class Asked:
         return len(self.body["text"])
 
 
-class FakeInworld:
+class FakeInworld(FakeService):
     """The server. Everything it holds may be read and changed while it runs.
 
     Attributes:
         voices, models: what it knows.
         asked: every request so far, in order.
-        disconnects: answers that their client left.
-        release: set it to let stalled and hanging answers go on.
     """
 
     def __init__(self, *, api_key: str = "aW53b3JsZDp0ZXN0") -> None:
+        super().__init__()
         self.api_key = api_key
         self.voices = {"Ashley", "Dennis", "Hélène"}
         self.models = {"inworld-tts-1", "inworld-tts-1-max"}
         self.asked: list[Asked] = []
-        self.disconnects = 0
-        self.release = asyncio.Event()
-        self.base_url = ""
         self._answers: deque[Answer] = deque()
-        self._changed = asyncio.Event()
-        self._handlers: set[asyncio.Task[Any]] = set()
-        self._closing = False
-        self._runner: web.AppRunner | None = None
+
+    @property
+    def base_url(self) -> str:
+        """What to use as its base URL."""
+        return self.address
 
     def script(self, *answers: Answer) -> None:
         """Queue how the next texts are spoken."""
@@ -115,57 +113,21 @@ class FakeInworld:
         """Characters of all texts that it began to speak."""
         return sum(each.characters for each in self.asked if each.spoken)
 
-    async def wait_until(self, condition: Callable[[], bool], *, timeout: float = 5.0) -> None:
-        """Wait until the condition, looked at after each change here, holds."""
-        async with asyncio.timeout(timeout):
-            while not condition():
-                await self._changed.wait()
-
-    async def wait_for_disconnect(self, count: int = 1, *, timeout: float = 5.0) -> None:
-        """Wait until this many answers were left by their client."""
-        await self.wait_until(lambda: self.disconnects >= count, timeout=timeout)
-
     # Life.
 
-    async def __aenter__(self) -> Self:
+    def _application(self) -> web.Application:
         app = web.Application()
         app.router.add_post(_PATH, self._speak)
-        self._runner = web.AppRunner(
-            app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0
-        )
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        host, port = self._runner.addresses[0][:2]
-        self.base_url = f"http://{host}:{port}"
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._closing = True
-        for handler in self._handlers:
-            handler.cancel()
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    def _notify(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        return app
 
     # Speaking.
 
     async def _speak(self, request: web.Request) -> web.StreamResponse:
-        task = asyncio.current_task()
-        assert task is not None
-        self._handlers.add(task)
         body = orjson.loads(await request.read())
         record = Asked({name.lower(): value for name, value in request.headers.items()}, body)
         self.asked.append(record)
         self._notify()
-        try:
+        with self._answering(record):
             answer = self._answers.popleft() if self._answers else Answer()
             if answer.never_answer:
                 await self.release.wait()
@@ -177,14 +139,6 @@ class FakeInworld:
                 error = {"code": code, "message": message, "details": []}
                 return web.json_response(error, status=status, headers=dict(answer.headers))
             return await self._stream(request, answer, record)
-        except (asyncio.CancelledError, ConnectionError):
-            if not self._closing and record.outcome == "open":
-                record.outcome = "disconnected"
-                self.disconnects += 1
-            raise
-        finally:
-            self._handlers.discard(task)
-            self._notify()
 
     def _refused(self, record: Asked) -> tuple[int, str] | None:
         body = record.body

@@ -143,7 +143,7 @@ class FakeOpenRouter(FakeService):
             peer=request.transport and request.transport.get_extra_info("peername"),
         )
         request[RECORD] = record
-        with self._answering(record):
+        with self._answering(record, counts=record.path == "/chat/completions"):
             self.busiest = max(self.busiest, len(self._handlers))
             return await self._recorded(request, record, handler)
 
