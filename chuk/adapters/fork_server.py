@@ -53,10 +53,9 @@ class _Child:
 class _Helper:
     """The helper while it lives."""
 
-    def __init__(self, process: asyncio.subprocess.Process, folder: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.is_alive = True
         self._process = process
-        self._folder = folder
         self._numbers = 0
         self._forking: dict[str, asyncio.Future[_Child]] = {}
         self._children: dict[int, _Child] = {}
@@ -95,7 +94,6 @@ class _Helper:
                 os.killpg(child.process, signal.SIGKILL)
         await end(self._process)
         await self._listening
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     def _say(self, line: str) -> None:
         assert self._process.stdin is not None
@@ -233,17 +231,16 @@ class ForkServer:
 
     async def _start(self) -> _Helper:
         await self._stop()
-        folder = Path(tempfile.mkdtemp(prefix="chuk-helper-"))
-        process = await spawn(_MODULE, folder)
+        # It writes nothing, and each child has a folder of its own.
+        process = await spawn(_MODULE, Path(os.sep))
         assert process.stdin is not None and process.stdout is not None
         orders = {"parent": os.getpid(), "preload": self._preload}
         with suppress(ConnectionError):
             process.stdin.write(json.dumps(orders).encode() + b"\n")
         if await process.stdout.readline() != b"ready\n":
             await end(process)
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             raise ChildFailed("the helper of one-shot children cannot be started")
-        self._helper = _Helper(process, folder)
+        self._helper = _Helper(process)
         _log.info("fork server started", process=process.pid)
         return self._helper
 

@@ -44,16 +44,28 @@ def code_of(body: Any) -> str:
 
 
 def children() -> list[int]:
-    """The processes that read files for this one."""
+    """The processes that read files for this one: what forks them has loaded what they need."""
+    mine = _children_of(os.getpid())
+    helpers = [process for process in mine if _runs(process, b"chuk.adapters.fork_server_child")]
+    forked = [child for helper in helpers for child in _children_of(helper)]
+    return forked + [process for process in mine if _runs(process, b"chuk.adapters.child")]
+
+
+def _children_of(parent: int) -> list[int]:
     found = []
     for process in Path("/proc").iterdir():
         try:
-            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == os.getpid() and b"chuk.adapters.child" in (
-                process / "cmdline"
-            ).read_bytes().split(b"\0"):
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[1]) == parent and fields[0] not in "ZX":
                 found.append(int(process.name))
         except (OSError, IndexError, ValueError):
             # It is no process, or not any more.
             continue
     return found
+
+
+def _runs(process: int, module: bytes) -> bool:
+    try:
+        return module in Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
