@@ -82,12 +82,25 @@ def openai_error(error: ChukError) -> dict[str, Any]:
     """`message`, `type`, `param` and `code`; our own code and details under `chuk`."""
     kind, code = _names(error)
     return {
-        "message": error.message,
+        "message": _message(error),
         "type": kind,
         "param": _parameter(error),
         "code": code,
         "chuk": {"code": error.code, "details": error.details},
     }
+
+
+def _message(error: ChukError) -> str:
+    """Our sentence; where clients look for OpenAI's own words in it, those."""
+    limit = error.details.get("max_tokens") if isinstance(error, ContextTooLong) else None
+    if limit is None:
+        return error.message
+    asked = error.details.get("requested_tokens")
+    requested = "more" if asked is None else f"about {asked} tokens"
+    return (
+        f"This model's maximum context length is {limit} tokens. However, you requested "
+        f"{requested}. Please reduce the length of the messages."
+    )
 
 
 def _names(error: ChukError) -> tuple[str, str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chuk.adapters.minilm_child import NAME
 from tests.api.openapi_document import Call
 from tests.harness import MODEL
 from tests.media.recordings import silence
@@ -25,7 +26,9 @@ OPENAI_CALLS = [
     Call("GET", "/v1/models", 200),
     Call("GET", "/v1/models", 401, signed_in=False),
     Call("GET", "/v1/models/{id}", 404),
-    Call("POST", "/v1/embeddings", 503, json=_TEXTS),
+    Call("POST", "/v1/embeddings", 200, json={**_TEXTS, "model": NAME}),
+    Call("POST", "/v1/embeddings", 400, json={}),
+    Call("POST", "/v1/embeddings", 404, json=_TEXTS),
     Call("POST", "/v1/embeddings", 401, json=_TEXTS, signed_in=False),
     Call("POST", "/v1/audio/transcriptions", 200, data=_MODEL_PART + _VOICE, headers=_FORM),
     Call("POST", "/v1/audio/transcriptions", 200, data=_WHOLE_FORM, headers=_FORM),

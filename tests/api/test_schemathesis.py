@@ -46,6 +46,7 @@ _OPERATIONS = [
     ("POST", "/v1/chat/completions"),
     ("GET", "/v1/models"),
     ("GET", "/v1/models/{id}"),
+    ("POST", "/v1/embeddings"),
     ("POST", "/v1/audio/transcriptions"),
     ("POST", "/v1/audio/speech"),
     ("GET", "/v1/user/status"),
@@ -58,7 +59,6 @@ _OPERATIONS = [
 ]
 # They answer 503 for what is switched off, which is as it should be.
 _SWITCHED_OFF = [
-    ("POST", "/v1/embeddings"),
     ("DELETE", "/v1/user/delete-account"),
     ("POST", "/v1/stripe/create-checkout-session"),
     ("POST", "/v1/stripe/create-portal-session"),
