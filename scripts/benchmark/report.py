@@ -21,10 +21,10 @@ _MONEY_NOTE = """\
 Without books: the same server, whose turns hold, note and settle nothing. Supabase: a stand-in
 over a real Postgres that does not wait for its disk; SQLite does. CPU is the server's own alone."""
 _REACH_NOTE = """\
-Kept: so that a client that was cut off can read on. Not kept: the same server with no grace time. Workers:
-they share their cores with wrk, nginx and Redis, so two are less than twice one."""
+Kept: so that a client that was cut off can read on. Not kept: the same server with no grace time.
+Workers share their cores with wrk, nginx and Redis: two cannot be quite twice one."""
 _GATEWAYS_NOTE = """\
-The gateways check no token and keep no books. All three stand before the same nginx, on one core."""
+The gateways check no token and keep no books. All three stand before one nginx, on one core."""
 _NOTES = {"money_": _MONEY_NOTE, "reach_": _REACH_NOTE, "gateways_": _GATEWAYS_NOTE}
 
 
