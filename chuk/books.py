@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from chuk.accounts.ports import DeletionStep, DeletionStore
+from chuk.accounts.ports import ApiKeyStore, DeletionStep, DeletionStore
+from chuk.adapters.sqlite.api_keys import SqliteApiKeys
 from chuk.adapters.sqlite.billing import SqliteBilling
 from chuk.adapters.sqlite.database import FILE_NAME, Database
 from chuk.adapters.sqlite.deletions import SqliteDeletions
@@ -19,7 +20,7 @@ from chuk.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The three stores, opened and closed as one.
+    """The four stores, opened and closed as one.
 
     Attributes:
         using: who keeps them, in words for the operator.
@@ -30,6 +31,7 @@ class Books:
     ledger: LedgerStore
     billing: BillingStore
     deletions: DeletionStore
+    api_keys: ApiKeyStore
     using: str
     erased_first: Sequence[DeletionStep]
     erased_last: Sequence[DeletionStep]
@@ -58,6 +60,7 @@ async def open_books(settings: Settings, *, clock: Clock = utc_now) -> Books:
             ledger=project.ledger,
             billing=project.billing,
             deletions=project.deletions,
+            api_keys=project.api_keys,
             using=f"Supabase at {supabase.url}",
             erased_first=files,
             erased_last=[sign_in],
@@ -69,6 +72,7 @@ async def open_books(settings: Settings, *, clock: Clock = utc_now) -> Books:
         ledger=SqliteLedger(database, free_messages=free_messages, clock=clock),
         billing=SqliteBilling(database, clock=clock),
         deletions=SqliteDeletions(database, clock=clock),
+        api_keys=SqliteApiKeys(database, free_messages=free_messages, clock=clock),
         using=f"SQLite in {file}",
         erased_first=(),
         erased_last=(),

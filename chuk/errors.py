@@ -8,7 +8,7 @@
     ├── Forbidden 403
     ├── NotFound 404 ───────── ModelNotFound, NoSubscription
     ├── MethodNotAllowed 405
-    ├── AlreadySubscribed 409
+    ├── AlreadySubscribed, IdempotencyConflict 409
     ├── FileTooLarge 413
     ├── UnsupportedFormat 415
     ├── RateLimited, QuotaExceeded 429
@@ -62,11 +62,7 @@ class ChukError(Exception):
 
 
 class InvalidRequest(ChukError):
-    """A malformed body, a wrong type, a missing field.
-
-    Args:
-        fields: for each field, why it was refused.
-    """
+    """A malformed body, a wrong type, a missing field; `fields`: why each was refused."""
 
     code = "INVALID_REQUEST"
     status = 400
@@ -98,11 +94,7 @@ class ContextTooLong(InvalidRequest):
 
     def __init__(self, *, max_tokens: int | None, requested_tokens: int | None, model: str) -> None:
         super().__init__(
-            details={
-                "max_tokens": max_tokens,
-                "requested_tokens": requested_tokens,
-                "model": model,
-            }
+            details={"max_tokens": max_tokens, "requested_tokens": requested_tokens, "model": model}
         )
 
 
@@ -157,11 +149,11 @@ class TokenExpired(Unauthorized):
     code = "TOKEN_EXPIRED"
     sentence = "Your session has expired. Please sign in again."
 
-    def __init__(self, expired_at: float, user_id: UUID | None = None) -> None:
-        """`expired_at` is in Unix seconds."""
+    def __init__(self, expired_at: float, user_id: UUID | None = None, said: str = "") -> None:
+        """`expired_at` is in Unix seconds; `said` replaces the message."""
         self.user_id = user_id
         moment = datetime.fromtimestamp(expired_at, UTC)
-        super().__init__(details={"expired_at": moment.strftime("%Y-%m-%dT%H:%M:%SZ")})
+        super().__init__(said, details={"expired_at": moment.strftime("%Y-%m-%dT%H:%M:%SZ")})
 
 
 class InvalidToken(Unauthorized):
@@ -249,6 +241,14 @@ class AlreadySubscribed(ChukError):
     sentence = "This account already has a subscription."
 
 
+class IdempotencyConflict(ChukError):
+    """A key that stands for another request, or for a result that is not kept any more."""
+
+    code = "IDEMPOTENCY_CONFLICT"
+    status = 409
+    sentence = "This idempotency key was used for another request. Use a new one."
+
+
 class FileTooLarge(ChukError):
     """A body, a file or a message over its limit; sizes are bytes, `said` replaces the message."""
 
@@ -298,14 +298,22 @@ class QuotaExceeded(ChukError):
     Args:
         period: `day` or `month`, both in UTC.
         cap, spent: euros, for printing; `spent` includes what is on hold.
+        api_key_id: of the personal API key whose budget it is, not its owner's cap.
     """
 
     code = "QUOTA_EXCEEDED"
     status = 429
     sentence = "Your own spending cap is reached. Raise it, or wait until it starts anew."
 
-    def __init__(self, *, period: str, cap: float, spent: float) -> None:
-        super().__init__(details={"period": period, "cap": cap, "spent": spent})
+    def __init__(
+        self, *, period: str, cap: float, spent: float, api_key_id: UUID | None = None
+    ) -> None:
+        details: dict[str, object] = {"period": period, "cap": cap, "spent": spent}
+        if api_key_id is None:
+            super().__init__(details=details)
+        else:
+            details["api_key_id"] = str(api_key_id)
+            super().__init__("The monthly budget of this API key is used up.", details=details)
 
 
 class InternalError(ChukError):

@@ -22,3 +22,6 @@ class Alone:
     """The leadership of a process that knows of no others."""
 
     leads = True
+
+
+ALONE = Alone()

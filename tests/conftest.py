@@ -13,6 +13,7 @@ from aiohttp import web
 
 from tests.fakes.openrouter import FakeOpenRouter
 from tests.harness import RunningServer, openrouter_environ, running_server
+from tests.redis_server import RedisServer
 
 StartServer = Callable[..., AbstractAsyncContextManager[RunningServer]]
 
@@ -33,6 +34,21 @@ def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setattr(tempfile, "tempdir", str(place))
     yield place
     assert list(place.iterdir()) == []
+
+
+@pytest.fixture(scope="session")
+def _redis_of_this_run() -> Iterator[RedisServer]:
+    server = RedisServer()
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def redis_server(_redis_of_this_run: RedisServer) -> RedisServer:
+    """A real Redis, empty, at `redis_server.url`; a test may stop it and start it again."""
+    _redis_of_this_run.empty()
+    return _redis_of_this_run
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from chuk.accounts.ports import Deletion, DeletionStep, DeletionStore, OpenHolds
 from chuk.accounts.principal import log_name
 from chuk.clock import Clock, utc_now
 from chuk.errors import ChukError, ServiceUnavailable
+from chuk.leadership import ALONE, Leadership
 from chuk.logs import log_failure, logger
 
 _AT_ONCE = 5.0
@@ -74,6 +75,7 @@ class Deletions:
         steps: in the order in which they must happen; each begins when all before it are done.
         owner: this process, for leases.
         log_salt: makes the names that stand for users in logs.
+        leadership: who goes on with what is due, whoever began it.
 
     Attributes:
         failures: how often each step failed since the start, by its name; under `store`, how
@@ -89,6 +91,7 @@ class Deletions:
         owner: str,
         log_salt: bytes,
         pace: DeletionPace | None = None,
+        leadership: Leadership = ALONE,
         clock: Clock = utc_now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -99,6 +102,7 @@ class Deletions:
         self._owner = owner
         self._log_salt = log_salt
         self._pace = pace or DeletionPace()
+        self._leadership = leadership
         self._clock = clock
         self._sleep = sleep
         self._beginning: set[asyncio.Task[tuple[Deletion | None, _Attempt | None]]] = set()
@@ -171,8 +175,9 @@ class Deletions:
 
     async def _keep_going(self) -> None:
         while True:
-            async with self._one_at_a_time:
-                await self._take_due()
+            if self._leadership.leads:
+                async with self._one_at_a_time:
+                    await self._take_due()
             await self._sleep(self._pace.interval)
 
     async def _take_due(self) -> None:

@@ -1,4 +1,4 @@
-"""What accounts need from outside: keys, a store of deletions, and what a deletion must do."""
+"""What accounts need from outside: keys, two stores, and what a deletion must do."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Protocol
 from uuid import UUID
 
 import jwt
+
+from chuk.accounts.principal import Scope
+from chuk.credits.money import MicroEuro
 
 
 class KeySet(Protocol):
@@ -87,6 +90,62 @@ class DeletionStore(Protocol):
 
     async def finish(self, deletion_id: str) -> None:
         """Forget the user id; the salted hash stays."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A personal API key: all that is known of it, which is not the key itself.
+
+    Attributes:
+        last_four: the key's last characters, by which its owner knows it.
+        monthly_budget: the most that may be spent through it in a UTC month; None: no limit.
+        expires_at: from when on it is refused; None: never.
+        last_used_at: to a minute or so; None: never used.
+        spent: this UTC month, settled. Known in lists alone.
+    """
+
+    id: UUID
+    user_id: UUID
+    name: str
+    last_four: str
+    scopes: frozenset[Scope]
+    monthly_budget: MicroEuro | None
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None = None
+    spent: MicroEuro = MicroEuro(0)
+
+
+class ApiKeyStore(Protocol):
+    """Keeps the personal API keys, found by the SHA-256 of the key.
+
+    They go with the rest of their owner's records (`DeletionStore.erase_records`). Every method
+    raises `ServiceUnavailable` when the store cannot be reached.
+    """
+
+    async def add(self, key: ApiKey, digest: bytes, *, most: int) -> bool:
+        """Keep a key; False where its owner has `most` of them already.
+
+        Raises:
+            Forbidden: the account is locked for deletion.
+        """
+        ...
+
+    async def find(self, digest: bytes) -> ApiKey | None:
+        """The key with this digest."""
+        ...
+
+    async def of_user(self, user_id: UUID) -> Sequence[ApiKey]:
+        """The user's keys, the oldest first, with what was spent this month."""
+        ...
+
+    async def remove(self, user_id: UUID, key_id: UUID) -> bool:
+        """Forget a key, for good; False where the user has no such key."""
+        ...
+
+    async def note_use(self, key_id: UUID, moment: datetime) -> None:
+        """A key was used then. Nothing happens to one that is gone."""
         ...
 
 

@@ -12,12 +12,14 @@ import orjson
 
 from chuk.adapters.completion_template import CompletionTemplate
 from chuk.adapters.refusals import refusal
+from chuk.adapters.tool_call_reader import ToolCallReader
 from chuk.chat.events import (
     Content,
     Ended,
     Finished,
     Opened,
     Reasoning,
+    ToolCalls,
     UpstreamEvent,
     UpstreamUsage,
 )
@@ -55,7 +57,8 @@ class CompletionStream:
         self._is_open = False
         self._is_between_events = False
         self._template: CompletionTemplate | None = None
-        # Made only when upstream sends something that is not plain valid Unicode.
+        # Each made only when there is need: the joiners when something is not plain valid Unicode.
+        self._tool_calls: ToolCallReader | None = None
         self._joiners: dict[type[Content] | type[Reasoning], UnicodeJoiner] | None = None
 
     def feed(self, chunk: bytes) -> list[UpstreamEvent]:
@@ -143,6 +146,9 @@ class CompletionStream:
                 content = delta.get("content")
                 if content:
                     self._say(Content, content, events)
+                calls = delta.get("tool_calls")
+                if calls:
+                    self._call_tools(calls, events)
             reason = choice.get("finish_reason")
             if reason:
                 self.has_finished = True
@@ -179,6 +185,16 @@ class CompletionStream:
                 return
         self._append(kind, [orjson.dumps(text)[1:-1]], events)
 
+    def _call_tools(self, calls: object, events: list[UpstreamEvent]) -> None:
+        if self._tool_calls is None:
+            self._tool_calls = ToolCallReader()
+        said = self._tool_calls.read(calls)
+        if said is None:
+            self._warn("malformed tool call", type(calls).__name__)
+            return
+        self.has_output = True
+        events.append(ToolCalls([said]))
+
     def _warn(self, what: str, kind: str) -> None:
         # Once for each stream: ten thousand lines for one read took seconds to write.
         if not self._has_warned:
@@ -214,11 +230,15 @@ class CompletionStream:
 
 def _usage(usage: Mapping[str, object]) -> UpstreamUsage:
     prompt, completion = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    details = usage.get("prompt_tokens_details")
+    cache = details if isinstance(details, Mapping) else {}
     return UpstreamUsage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=_count(usage, "total_tokens") or prompt + completion,
         cost_usd=_whole_cost(usage),
+        cached_tokens=_count(cache, "cached_tokens"),
+        cache_write_tokens=_count(cache, "cache_write_tokens"),
     )
 
 

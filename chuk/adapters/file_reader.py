@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chuk.adapters.children import ChildFailed, ChildRefused, ChildTimeout, WarmWorker, run_once
+from chuk.adapters.embedded.ports import MakeWorker
 from chuk.errors import ChukError, ConversionFailed, CorruptFile, UnsupportedFormat
 from chuk.media.formats import Format
 from chuk.media.ports import Document, Sound
@@ -32,11 +33,12 @@ class ChildFileReader:
     Args:
         timeout: seconds for one file, pictures included; what is not read by then is left out,
             and said to be.
+        make_worker: makes the process that reads letters.
     """
 
-    def __init__(self, *, timeout: float) -> None:
+    def __init__(self, *, timeout: float, make_worker: MakeWorker = WarmWorker) -> None:
         self._timeout = timeout
-        self._letters = WarmWorker(_LETTERS, memory=_LETTERS_MEMORY, idle=_LETTERS_IDLE)
+        self._letters = make_worker(_LETTERS, memory=_LETTERS_MEMORY, idle=_LETTERS_IDLE)
 
     async def close(self) -> None:
         """End the process that reads letters."""

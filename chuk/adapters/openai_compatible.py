@@ -15,7 +15,7 @@ from chuk.adapters.completion_stream import CompletionStream
 from chuk.adapters.push_client import ConnectFailed, ConnectTimeout, PushClient
 from chuk.adapters.push_exchange import ConnectionBroken, Exchange
 from chuk.adapters.refusals import refusal, retry_after_seconds
-from chuk.chat.command import CompletionRequest, Message
+from chuk.chat.command import NO_EXTRAS, CompletionRequest, Extras, Message
 from chuk.chat.events import Ended
 from chuk.chat.ports import Take, Wait
 from chuk.errors import (
@@ -28,6 +28,15 @@ from chuk.errors import (
 )
 
 _MAX_ERROR_BODY = 65_536
+_PLAIN_EXTRAS = (
+    "top_p",
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+    "stop",
+    "parallel_tool_calls",
+)
+_JSON_EXTRAS = ("tools", "tool_choice", "response_format")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +78,13 @@ class OpenAICompatible:
             "stream": True,
             "stream_options": {"include_usage": True},
             "max_tokens": request.max_tokens,
-            "temperature": request.temperature,
         }
+        if request.temperature is not None:
+            body["temperature"] = request.temperature
         if request.reasoning_effort is not None:
             body["reasoning_effort"] = request.reasoning_effort
+        if request.extras is not NO_EXTRAS:
+            body.update(_extras(request.extras))
         return body
 
     async def complete(self, request: CompletionRequest, take: Take) -> None:
@@ -136,12 +148,45 @@ def _headers(api_key: str) -> dict[str, str]:
     return headers
 
 
+def _extras(extras: Extras) -> dict[str, Any]:
+    """What was asked for besides, under OpenAI's names; what is JSON already goes on as it is."""
+    said: dict[str, Any] = {
+        name: value
+        for name in _PLAIN_EXTRAS
+        if (value := getattr(extras, name)) is not None and value != ()
+    }
+    for name in _JSON_EXTRAS:
+        if (json := getattr(extras, name)) is not None:
+            said[name] = orjson.Fragment(json)
+    return said
+
+
 def _message(message: Message) -> dict[str, Any]:
-    if not message.images:
-        return {"role": message.role, "content": message.text}
-    parts: list[dict[str, Any]] = [{"type": "text", "text": message.text}] if message.text else []
-    parts += [{"type": "image_url", "image_url": {"url": url}} for url in message.images]
-    return {"role": message.role, "content": parts}
+    said: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.images:
+        said["content"] = _parts(message)
+    if message.tool_calls:
+        said["tool_calls"] = orjson.Fragment(message.tool_calls)
+        # Some servers take an empty text for an answer beside the calls.
+        said["content"] = said["content"] or None
+    if message.tool_call_id is not None:
+        said["tool_call_id"] = message.tool_call_id
+    return said
+
+
+def _parts(message: Message) -> list[dict[str, Any]]:
+    """Text and pictures, in the order in which they were said."""
+    parts: list[dict[str, Any]] = []
+    text, told = message.text, 0
+    places = message.places or (len(text),) * len(message.images)
+    for url, place in zip(message.images, places, strict=True):
+        if text[told:place]:
+            parts.append({"type": "text", "text": text[told:place]})
+        parts.append({"type": "image_url", "image_url": {"url": url}})
+        told = max(told, place)
+    if text[told:]:
+        parts.append({"type": "text", "text": text[told:]})
+    return parts
 
 
 async def _refused(exchange: Exchange, model_id: str) -> ChukError:

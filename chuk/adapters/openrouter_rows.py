@@ -27,6 +27,7 @@ Skipped = Counter[str]
 # part of an id may be only dots, or the path would climb.
 _MODEL_ID = re.compile(r"(?!\.+/)[\w.~@+-]{1,100}/(?!\.+(?:$|:))[\w.~@+:-]{1,150}", re.ASCII)
 _TAG = re.compile(r"[\w][\w.:@+/-]{0,99}", re.ASCII)
+_EFFORTS = frozenset({"none", "minimal", "low", "medium", "high"})
 _MAX_COUNT = 2**53  # what every JSON reader holds exactly
 
 
@@ -42,6 +43,8 @@ class Listed:
     supports_vision: bool
     supports_reasoning: bool
     is_moderated: bool
+    parameters: frozenset[str] | None = None
+    efforts: frozenset[str] | None = None
 
     def with_providers(self, providers: tuple[Provider, ...]) -> Model | None:
         """The model of the catalogue; None without a provider."""
@@ -56,6 +59,7 @@ class Listed:
             providers=providers,
             supports_vision=self.supports_vision,
             supports_reasoning=self.supports_reasoning,
+            efforts=self.efforts,
         )
 
 
@@ -162,7 +166,7 @@ def _chats(row: Row) -> bool:
 
 def _listed(model_id: str, row: Row) -> Listed:
     architecture: Row = row["architecture"]
-    parameters = row.get("supported_parameters")
+    parameters = _names(row.get("supported_parameters"))
     top = row.get("top_provider")
     slug = row.get("canonical_slug")
     # `qwen/x:free` and `qwen/x` share a permanent slug, but not their endpoints.
@@ -178,8 +182,10 @@ def _listed(model_id: str, row: Row) -> Listed:
         description=_text(row.get("description")),
         context_length=_count(row.get("context_length")),
         supports_vision="image" in inputs,
-        supports_reasoning=isinstance(parameters, list) and "reasoning" in parameters,
+        supports_reasoning=parameters is not None and "reasoning" in parameters,
         is_moderated=isinstance(top, dict) and top.get("is_moderated") is True,
+        parameters=parameters,
+        efforts=_efforts(row.get("reasoning")),
     )
 
 
@@ -219,6 +225,7 @@ def _provider(tag: str, row: Row, model: Listed, skipped: Skipped) -> Provider |
         context_length=context_length,
         max_completion_tokens=_count(row.get("max_completion_tokens")),
         is_moderated=moderated if isinstance(moderated, bool) else model.is_moderated,
+        parameters=_names(row.get("supported_parameters")) or model.parameters,
     )
 
 
@@ -235,7 +242,33 @@ def _pricing(entry: object) -> Pricing | None:
         return None
     if image is not None and image_price is None:
         return None
-    return Pricing(prompt=prompt, completion=completion, request=request_price, image=image_price)
+    return Pricing(
+        prompt=prompt,
+        completion=completion,
+        request=request_price,
+        image=image_price,
+        # These only ever make a turn cheaper, so one that cannot be read is no reason to refuse.
+        cache_read=parse_price(entry.get("input_cache_read")),
+        cache_write=parse_price(entry.get("input_cache_write")),
+    )
+
+
+def _names(value: object) -> frozenset[str] | None:
+    """A list of names; None where there is none."""
+    if not isinstance(value, list):
+        return None
+    return frozenset(each for each in value if isinstance(each, str))
+
+
+def _efforts(reasoning: object) -> frozenset[str] | None:
+    """Which reasoning efforts the model takes; None: any."""
+    if not isinstance(reasoning, dict):
+        return None
+    named = _names(reasoning.get("supported_efforts")) or None
+    if reasoning.get("mandatory") is True:
+        # It cannot be switched off.
+        return (named or _EFFORTS) - {"none"}
+    return named
 
 
 def _text(value: object) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from chuk.adapters.children import ChildFailed, ChildRefused, WarmWorker
+from chuk.adapters.embedded.ports import MakeWorker
 from chuk.errors import GenerationFailed, InvalidRequest
 from chuk.media.utterance import Utterance
 
@@ -35,15 +36,18 @@ class Piper:
     Args:
         model: see `embedded_voice`.
         silence: seconds without a sound, after which the process is ended.
+        make_worker: makes the process that speaks.
     """
 
     provider_slug = "local"
     is_zdr = True
 
-    def __init__(self, model: Path, *, silence: float) -> None:
+    def __init__(
+        self, model: Path, *, silence: float, make_worker: MakeWorker = WarmWorker
+    ) -> None:
         self._model = str(model)
         self._silence = silence
-        self._worker = WarmWorker(_MODULE, memory=_MEMORY, idle=_IDLE, cpu=_CPU)
+        self._worker = make_worker(_MODULE, memory=_MEMORY, idle=_IDLE, cpu=_CPU)
 
     @property
     def process_id(self) -> int | None:

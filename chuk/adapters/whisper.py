@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from chuk.adapters.children import ChildFailed, ChildRefused, ChildTimeout, WarmWorker
+from chuk.adapters.embedded.ports import MakeWorker
 from chuk.errors import ProviderTimeout, TranscriptionFailed
 from chuk.media.recording import Hints, Recording, Segment, Transcript
 
@@ -33,6 +34,7 @@ class Whisper:
     Args:
         model: see `embedded_model`.
         timeout: seconds for one recording, loading the model included.
+        make_worker: makes the process that listens.
     """
 
     model_id = MODEL
@@ -40,10 +42,12 @@ class Whisper:
     is_zdr = True
     languages = frozenset({"en"})
 
-    def __init__(self, model: Path, *, timeout: float) -> None:
+    def __init__(
+        self, model: Path, *, timeout: float, make_worker: MakeWorker = WarmWorker
+    ) -> None:
         self._model = str(model)
         self._timeout = timeout
-        self._worker = WarmWorker(_MODULE, memory=_MEMORY, idle=_IDLE)
+        self._worker = make_worker(_MODULE, memory=_MEMORY, idle=_IDLE)
 
     @property
     def process_id(self) -> int | None:

@@ -14,19 +14,24 @@ from chuk.billing.ports import EventReader
 from chuk.billing.status import StatusDesk
 from chuk.billing.subscriptions import Subscriptions
 from chuk.catalog.service import Catalog
+from chuk.chat.streams import Streams
 from chuk.chat.turn import Turns
 from chuk.credits.ports import LedgerStore
 from chuk.credits.quotes import Quotes
 from chuk.credits.receipts import Receipts
 from chuk.credits.service import Credits
+from chuk.idempotency.service import Idempotency
 from chuk.media.convert import Conversions
 from chuk.media.draw import Drawing
+from chuk.media.embed import EmbeddingService
 from chuk.media.pictures import Pictures
 from chuk.media.speak import Speech
 from chuk.media.transcribe import Transcriptions
 
 CATALOG = web.AppKey("catalog", Catalog)
 TURNS = web.AppKey("turns", Turns)
+STREAMS = web.AppKey("streams", Streams)
+IDEMPOTENCY = web.AppKey("idempotency", Idempotency)
 HEALTH = web.AppKey("health", HealthCheck)
 OPENAPI = web.AppKey("openapi", dict[str, Any])
 STATUS = web.AppKey("status", StatusDesk)
@@ -44,3 +49,4 @@ TRANSCRIPTIONS = web.AppKey("transcriptions", Transcriptions)
 DRAWING = web.AppKey("drawing", Drawing)
 PICTURES = web.AppKey("pictures", Pictures)
 EVENT_READER: web.AppKey[EventReader] = web.AppKey("event_reader")
+EMBEDDINGS: web.AppKey[EmbeddingService] = web.AppKey("embeddings")

@@ -44,6 +44,9 @@ class Model(Schema):
     supports_vision = fields.Bool(required=True)
     supports_reasoning = fields.Bool(required=True)
     context_length = fields.Int(required=True)
+    upstream = fields.Str(
+        required=True, metadata={"description": "Which of the server's upstreams it lives at."}
+    )
     providers = fields.List(fields.Nested(Provider), required=True, validate=validate.Length(min=1))
 
 

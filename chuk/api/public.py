@@ -13,7 +13,7 @@ from chuk.api.keys import HEALTH, OPENAPI
 from chuk.api.model_list import Model, models
 from chuk.errors import ServiceUnavailable
 from chuk.web.envelope import render_data
-from chuk.web.keys import CONNECTIONS
+from chuk.web.keys import CONNECTIONS, PRESENCE
 from chuk.web.routes import Auth, Route, RouteTable
 
 # Not `application/json`: the document is read by tools as it is, so it has no envelope.
@@ -31,7 +31,10 @@ class About(Schema):
 
 
 class Health(Schema):
-    """Whether the server is well. `active_connections`: open chat streams and sockets."""
+    """Whether the server is well. `active_connections`: open chat streams and sockets.
+
+    Those of all processes that share: its own now, the others' of some seconds ago.
+    """
 
     status = fields.Str(required=True, validate=validate.OneOf(["ok", "draining", "unavailable"]))
     active_connections = fields.Int(required=True)
@@ -55,7 +58,7 @@ async def health(request: web.Request) -> web.Response:
     status = services[HEALTH].status()
     body = {
         "status": status,
-        "active_connections": len(services[CONNECTIONS]),
+        "active_connections": len(services[CONNECTIONS]) + services[PRESENCE].others,
         "version": __version__,
     }
     return render_data(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from secrets import token_hex
-from uuid import UUID
 
 import aiohttp
 from aiohttp import web
@@ -33,30 +32,33 @@ from chuk.api.keys import (
     RECEIPTS,
     SPEECH,
     STATUS,
+    STREAMS,
     SUBSCRIPTIONS,
     TRANSCRIPTIONS,
     TURNS,
 )
 from chuk.app.converting import Converting, make_conversions
 from chuk.app.drawing import Atelier, make_drawing
+from chuk.app.embedded import ALONE, Embedded
 from chuk.app.hearing import Hearing, make_hearing
 from chuk.app.models import choose_models
 from chuk.app.parts import Part, Wiring
 from chuk.app.payments import Payments, is_billing_on, make_payments
+from chuk.app.sharing import make_sharing
 from chuk.app.sign_in import embedded_issuer, log_salt, token_verifier
 from chuk.app.speaking import Speaking, make_speech
+from chuk.app.streaming import Streaming, make_streaming
 from chuk.billing.erasure import UnreachableSubscription
 from chuk.billing.status import StatusDesk
 from chuk.books import Books, open_books
 from chuk.catalog.service import Catalog
 from chuk.catalog.store import CatalogStore
-from chuk.chat.generation import Patience
-from chuk.chat.turn import Turns
 from chuk.credits.pricing import PriceList
 from chuk.credits.quotes import Quotes
 from chuk.credits.receipts import Receipts
 from chuk.credits.reconcile import Reconciler
 from chuk.credits.service import Credits
+from chuk.leadership import Leadership
 from chuk.settings import Settings
 from chuk.web.addresses import ClientAddresses
 from chuk.web.connections import Connections
@@ -65,12 +67,12 @@ from chuk.web.keys import (
     ADDRESSES,
     CONNECTIONS,
     LOCKED_ACCOUNTS,
+    PRESENCE,
     RATE_LIMITS,
     SETTINGS,
     SOCKETS,
     VERIFIER,
 )
-from chuk.web.limits import MemoryRateLimits
 from chuk.web.middlewares import (
     add_headers,
     identify,
@@ -90,8 +92,11 @@ WIRING = web.AppKey("wiring", Wiring)
 _USER_AGENT = f"chuk/{__version__}"
 
 
-async def build_app(settings: Settings) -> web.Application:
+async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Application:
     """Make the application; its services start and stop with it. Needs a running event loop.
+
+    Args:
+        embedded: makes the processes that have models in them.
 
     Raises:
         SelectionError: the file of allowed models is not valid.
@@ -108,7 +113,7 @@ async def build_app(settings: Settings) -> web.Application:
         most_connections=settings.upstream.connections,
         user_agent=_USER_AGENT,
     )
-    models = choose_models(settings, session, push)
+    models = choose_models(settings, session, push, embedded)
     catalog = Catalog(
         models.source,
         store=CatalogStore(settings.server.data_dir / "catalog.json", origin=models.origin),
@@ -116,10 +121,9 @@ async def build_app(settings: Settings) -> web.Application:
         refresh_interval=settings.upstream.catalog_refresh,
     )
     verifier, tokens = token_verifier(settings, session)
-    limits = settings.limits
-    rate_limits = MemoryRateLimits(
-        {name: getattr(limits, name) for name in limits.__dataclass_fields__}
-    )
+    connections = Connections(settings.chat.stall_timeout)
+    sharing = make_sharing(settings, owner, carries=lambda: len(connections))
+    rate_limits = sharing.rate_limits
     books = await open_books(settings)
     prices = PriceList(settings.prices.usd_to_eur, settings.prices.margin)
     credit_service = Credits(
@@ -139,25 +143,21 @@ async def build_app(settings: Settings) -> web.Application:
         lease=settings.credits.hold_lease,
         attempts=settings.credits.reconcile_attempts,
         is_running=credit_service.is_open,
+        leadership=sharing.leadership,
     )
-    turns = Turns(
-        catalog=catalog,
-        upstream=models.upstream,
-        credit_service=credit_service,
-        patience=Patience(
-            first_byte=settings.upstream.first_byte_timeout,
-            between_reads=settings.upstream.read_timeout,
-            silence=settings.chat.silence_interval,
-        ),
-    )
-    hearing = make_hearing(settings, credit_service)
-    converting = make_conversions(settings, credit_service, hearing.listener)
-    speaking = make_speech(settings, session, credit_service)
+    streaming = make_streaming(settings, catalog, models.upstream, credit_service)
+    turns = streaming.turns
+    hearing = make_hearing(settings, credit_service, embedded)
+    converting = make_conversions(settings, credit_service, hearing.listener, embedded)
+    speaking = make_speech(settings, session, credit_service, embedded)
     atelier = make_drawing(settings, session, credit_service)
-    payments = make_payments(settings, session, books) if is_billing_on(settings) else None
+    payments = (
+        make_payments(settings, session, books, sharing.leadership)
+        if is_billing_on(settings)
+        else None
+    )
     locks = LockedAccounts(books.deletions, on_locked=turns.stop_of)
-    deletions = _deletions(settings, books, turns, payments, locks, owner)
-    connections = Connections(settings.chat.stall_timeout)
+    deletions = _deletions(settings, books, streaming, payments, locks, owner, sharing.leadership)
     sockets = OpenSockets(settings.chat.socket_idle_timeout)
     health = HealthCheck(
         {
@@ -166,11 +166,12 @@ async def build_app(settings: Settings) -> web.Application:
         }
     )
     watch = Watch(
-        [turns.tick, connections.tick, sockets.tick, rate_limits.tick, push.tick],
+        [streaming.tick, connections.tick, sockets.tick, sharing.tick, push.tick],
         _look_interval(settings),
     )
 
     async def run(_app: web.Application) -> AsyncIterator[None]:
+        await sharing.start()
         if models.server is not None:
             await models.server.start()
         await catalog.start()
@@ -203,11 +204,12 @@ async def build_app(settings: Settings) -> web.Application:
             await models.server.close()
         await speaking.close()
         await books.close()
+        await sharing.close()
         push.close()
         await session.close()
 
     async def drain(_app: web.Application) -> None:
-        await turns.drain(0)
+        await streaming.drain()
         await sockets.close_all()
         await speaking.drain()
 
@@ -218,8 +220,10 @@ async def build_app(settings: Settings) -> web.Application:
 
     root[SETTINGS], root[VERIFIER], root[RATE_LIMITS] = settings, verifier, rate_limits
     root[CONNECTIONS], root[SOCKETS], root[LOCKED_ACCOUNTS] = connections, sockets, locks
+    root[PRESENCE] = sharing.presence
     addresses = root[ADDRESSES] = ClientAddresses(settings.server.trusted_proxies)
     root[CATALOG], root[TURNS], root[HEALTH] = catalog, turns, health
+    root[STREAMS] = streaming.streams
     root[LEDGER], root[CREDITS], root[DELETIONS] = books.ledger, credit_service, deletions
     root[RECEIPTS], root[QUOTES] = Receipts(books.ledger), Quotes(books.ledger)
     root[STATUS] = StatusDesk(books.billing, books.ledger, plan=settings.plan.name)
@@ -231,7 +235,7 @@ async def build_app(settings: Settings) -> web.Application:
         )
         root[INBOX], root[EVENT_READER] = payments.billing.inbox, payments.reader
     root[OPENAPI] = openapi_document(routes)
-    parts = [tokens, Part("models", models.using, models.check), _books_part(books)]
+    parts = [tokens, sharing.part, Part("models", models.using, models.check), _books_part(books)]
     parts.append(payments.part if payments else Part("billing", "nobody", _no_billing))
     parts += [converting.part, hearing.part, speaking.part, atelier.part]
     root[WIRING] = Wiring(parts, ready, close)
@@ -281,29 +285,17 @@ def _hang_media(
         root[SPEECH] = speaking.speech
 
 
-class _RunningTurns:
-    """The step of a deletion that stops what the user's account still pays for."""
-
-    name = "turns"
-
-    def __init__(self, turns: Turns) -> None:
-        self._turns = turns
-
-    async def run(self, user_id: UUID) -> None:
-        """Stop this process's turns of the user and wait for their books."""
-        await self._turns.stopped(user_id)
-
-
 def _deletions(
     settings: Settings,
     books: Books,
-    turns: Turns,
+    streaming: Streaming,
     payments: Payments | None,
     locks: LockedAccounts,
     owner: str,
+    leadership: Leadership,
 ) -> Deletions:
     """Everything of a person, in the order in which it must go."""
-    steps: list[DeletionStep] = [_RunningTurns(turns)]
+    steps: list[DeletionStep] = [streaming.erasure]
     steps.append(
         UnreachableSubscription(books.billing) if payments is None else payments.billing.erasure
     )
@@ -321,6 +313,7 @@ def _deletions(
             longest_retry=pace.longest_retry,
             lease=pace.lease,
         ),
+        leadership=leadership,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chuk.adapters.file_reader import ChildFileReader
+from chuk.app.embedded import ALONE, Embedded
 from chuk.app.parts import Part
 from chuk.credits.service import Credits
 from chuk.media.convert import Conversions
@@ -26,14 +27,16 @@ class Converting:
     close: Callable[[], Awaitable[None]]
 
 
-def make_conversions(settings: Settings, credit_service: Credits, listener: Listener) -> Converting:
+def make_conversions(
+    settings: Settings, credit_service: Credits, listener: Listener, embedded: Embedded = ALONE
+) -> Converting:
     """The service that reads files; nothing runs yet.
 
     Args:
         listener: hears the recordings among them.
     """
     media = settings.media
-    reader = ChildFileReader(timeout=media.convert_timeout)
+    reader = ChildFileReader(timeout=media.convert_timeout, make_worker=embedded.make_worker)
     conversions = Conversions(
         reader,
         listener,

@@ -13,6 +13,7 @@ from uuid import UUID
 from chuk.adapters.groq import READS, Groq
 from chuk.adapters.sound import ChildSoundDecoder
 from chuk.adapters.whisper import MODEL, Whisper, embedded_model
+from chuk.app.embedded import ALONE, Embedded
 from chuk.app.parts import Part
 from chuk.credits.service import Credits
 from chuk.errors import FeatureDisabled
@@ -42,7 +43,9 @@ class Hearing:
     close: Callable[[], Awaitable[None]]
 
 
-def make_hearing(settings: Settings, credit_service: Credits) -> Hearing:
+def make_hearing(
+    settings: Settings, credit_service: Credits, embedded: Embedded = ALONE
+) -> Hearing:
     """The recogniser that the settings name; nothing runs yet."""
     media = settings.media
     if settings.groq.api_key:
@@ -50,7 +53,7 @@ def make_hearing(settings: Settings, credit_service: Credits) -> Hearing:
     model = embedded_model()
     if model is None:
         return _deaf("off: no GROQ_API_KEY, and no embedded recogniser: pip install 'chuk[local]'")
-    whisper = Whisper(model, timeout=media.transcribe_timeout)
+    whisper = Whisper(model, timeout=media.transcribe_timeout, make_worker=embedded.make_worker)
     transcriptions = Transcriptions(
         _decoder(media, frozenset(), None),
         whisper,

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import aiohttp
 
-from chuk.adapters.llama import LlamaServer
+from chuk.adapters.embedded.ports import LanguageModel
 from chuk.adapters.local_models import LocalModels, embedded_model, gguf_model, served_model
 from chuk.adapters.openai_compatible import Address, OpenAICompatible
 from chuk.adapters.openrouter import OpenRouter
 from chuk.adapters.openrouter_catalog import OpenRouterModels
 from chuk.adapters.openrouter_generations import OpenRouterGenerations
 from chuk.adapters.push_client import PushClient
+from chuk.app.embedded import ALONE, Embedded
 from chuk.catalog.ports import ModelSource
 from chuk.catalog.selection import Selection, read_selection
 from chuk.chat.ports import Upstream
@@ -34,7 +35,7 @@ class Models:
     origin: str
     selection: Selection = field(default_factory=Selection)
     costs: GenerationCosts | None = None
-    server: LlamaServer | None = None
+    server: LanguageModel | None = None
 
     async def check(self) -> str:
         """Ask for the list; the embedded model must have loaded as well."""
@@ -45,7 +46,12 @@ class Models:
         return f"{len(offered)} model(s)"
 
 
-def choose_models(settings: Settings, session: aiohttp.ClientSession, push: PushClient) -> Models:
+def choose_models(
+    settings: Settings,
+    session: aiohttp.ClientSession,
+    push: PushClient,
+    embedded: Embedded = ALONE,
+) -> Models:
     """The models that the settings name.
 
     Raises:
@@ -75,13 +81,13 @@ def choose_models(settings: Settings, session: aiohttp.ClientSession, push: Push
         served = OpenAICompatible(push, lambda: address, model_name=local.name)
         return Models(f"{local.name} at {url}", LocalModels(model), served, url)
     path = Path(local.path) if local.path else None
-    server = LlamaServer(
+    server = embedded.make_language_model(
         data_dir=settings.server.data_dir,
         model_path=path,
         context_length=local.context_length,
         threads=local.threads,
     )
     length = local.context_length
-    embedded = LocalModels(gguf_model(path, length) if path else embedded_model(length))
-    using = f"embedded model {embedded.model.name}"
-    return Models(using, embedded, OpenAICompatible(push, server.address), using, server=server)
+    offered = LocalModels(gguf_model(path, length) if path else embedded_model(length))
+    using = f"embedded model {offered.model.name}"
+    return Models(using, offered, OpenAICompatible(push, server.address), using, server=server)

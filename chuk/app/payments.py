@@ -14,6 +14,7 @@ from chuk.billing.checkout import CheckoutTerms
 from chuk.billing.service import Billing, make_billing
 from chuk.books import Books
 from chuk.credits.money import micro_euro_ceiling
+from chuk.leadership import ALONE, Leadership
 from chuk.settings import Settings
 
 
@@ -31,7 +32,12 @@ def is_billing_on(settings: Settings) -> bool:
     return bool(settings.stripe.secret_key)
 
 
-def make_payments(settings: Settings, session: aiohttp.ClientSession, books: Books) -> Payments:
+def make_payments(
+    settings: Settings,
+    session: aiohttp.ClientSession,
+    books: Books,
+    leadership: Leadership = ALONE,
+) -> Payments:
     """Put billing together over these books; nothing runs yet."""
     stripe = settings.stripe
     live = is_live(stripe.secret_key)
@@ -54,6 +60,7 @@ def make_payments(settings: Settings, session: aiohttp.ClientSession, books: Boo
         ),
         credits_per_period=micro_euro_ceiling(settings.plan.credits),
         reconcile_interval=stripe.reconcile_interval,
+        leadership=leadership,
     )
 
     async def price() -> str:

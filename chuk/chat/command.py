@@ -6,31 +6,76 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high"]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation. `images` are `data:` URLs, their type read from the bytes."""
+    """One message of a conversation.
+
+    Attributes:
+        images: `data:` URLs, their type read from the bytes.
+        places: for each image, how many characters of the text come before it; empty: all do.
+        tool_calls: the functions that the model wanted called, as the JSON array it said; empty:
+            none.
+        tool_call_id: which of the calls this message, of the role `tool`, is the answer to.
+    """
 
     role: Role
     text: str
     images: tuple[str, ...] = ()
+    places: tuple[int, ...] = ()
+    tool_calls: bytes = b""
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """How else an answer may be asked for, in OpenAI's terms; None: as the model likes.
+
+    https://platform.openai.com/docs/api-reference/chat/create
+
+    Attributes:
+        tools, tool_choice, response_format: JSON, checked and passed on as it came.
+    """
+
+    top_p: float | None = None
+    seed: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    stop: tuple[str, ...] = ()
+    tools: bytes | None = None
+    tool_choice: bytes | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of what the model reads of it, besides the messages."""
+        return len(self.tools or b"") + len(self.response_format or b"")
+
+
+NO_EXTRAS = Extras()
 
 
 @dataclass(frozen=True, slots=True)
 class ChatCommand:
-    """One turn, as asked for. The last message is the user's new one."""
+    """One turn, as asked for. The last message is the newest one.
+
+    Attributes:
+        temperature: None: as the model likes.
+    """
 
     model_id: str
     messages: tuple[Message, ...]
     provider_slug: str | None = None
     max_tokens: int = 4096
-    temperature: float = 0.7
+    temperature: float | None = 0.7
     reasoning_effort: ReasoningEffort | None = None
     allow_provider_fallbacks: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
+    extras: Extras = NO_EXTRAS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +91,7 @@ class CompletionRequest:
     messages: tuple[Message, ...]
     providers: tuple[str, ...]
     max_tokens: int
-    temperature: float
+    temperature: float | None
     reasoning_effort: ReasoningEffort | None = None
     allow_fallbacks: bool = False
+    extras: Extras = NO_EXTRAS

@@ -1,8 +1,8 @@
 """What happens in a turn, as typed events.
 
-Upstream adapters yield `Opened`, `Content`, `Reasoning`, `UpstreamUsage`, `Finished` and at last
-`Ended`; a turn tells its subscribers `Started`, `Content`, `Reasoning`, `Usage`, `Meta`, `Speed`,
-then one of `Failed` and `Done`.
+Upstream adapters yield `Opened`, `Content`, `Reasoning`, `ToolCalls`, `UpstreamUsage`, `Finished`
+and at last `Ended`; a turn tells its subscribers `Started`, `Content`, `Reasoning`, `ToolCalls`,
+`Usage`, `Meta`, `Speed`, then one of `Failed` and `Done`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,17 @@ class Reasoning:
     pieces: list[bytes]
 
 
+@dataclass(slots=True)
+class ToolCalls:
+    """Pieces of the calls that the model wants made, in order.
+
+    Each is the JSON array of OpenAI's `delta.tool_calls`. Only a client that offers tools is
+    told of it; to others it is no event, and has no number.
+    """
+
+    deltas: list[bytes]
+
+
 # What only upstream says.
 
 
@@ -48,12 +59,18 @@ class Opened:
 
 @dataclass(slots=True)
 class UpstreamUsage:
-    """What upstream counted; `cost_usd` only where it names its own price."""
+    """What upstream counted; `cost_usd` only where it names its own price.
+
+    `cached_tokens` and `cache_write_tokens` are parts of the prompt: what the provider's cache
+    knew already, and what it took in.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     cost_usd: Decimal | None = None
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
 
 
 @dataclass(slots=True)
@@ -68,7 +85,7 @@ class Ended:
     """Upstream's own end of the stream; nothing follows."""
 
 
-UpstreamEvent = Content | Reasoning | Opened | UpstreamUsage | Finished | Ended
+UpstreamEvent = Content | Reasoning | ToolCalls | Opened | UpstreamUsage | Finished | Ended
 
 
 # What only a turn says.
@@ -140,8 +157,11 @@ def count_events(events: Iterable[TurnEvent]) -> int:
     """How many events these are to a client, who sees each piece as one."""
     count = 0
     for event in events:
-        count += len(event.pieces) if isinstance(event, (Content, Reasoning)) else 1
+        if isinstance(event, (Content, Reasoning)):
+            count += len(event.pieces)
+        elif not isinstance(event, ToolCalls):
+            count += 1
     return count
 
 
-TurnEvent = Started | Content | Reasoning | Usage | Meta | Speed | Failed | Done
+TurnEvent = Started | Content | Reasoning | ToolCalls | Usage | Meta | Speed | Failed | Done

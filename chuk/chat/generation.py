@@ -26,11 +26,13 @@ from chuk.chat.events import (
     Opened,
     Reasoning,
     Started,
+    ToolCalls,
     TurnEvent,
     UpstreamEvent,
     count_events,
 )
-from chuk.chat.ports import Subscriber, Upstream, Wait
+from chuk.chat.grace import Grace
+from chuk.chat.ports import Recording, Subscriber, Upstream, Wait
 from chuk.chat.resolution import Resolution
 from chuk.chat.tally import Tally
 from chuk.credits.ledger import Outcome
@@ -55,12 +57,19 @@ class Patience:
 
 
 class Generation:
-    """A running turn. `Turns` makes them; transports subscribe to them."""
+    """A running turn. `Turns` makes them; transports subscribe to them.
+
+    Args:
+        stream_id: its name, where it has one already.
+        recording: takes down what the subscribers are told.
+        grace: lets the turn go on for a while when the last of them is lost; None: it stops.
+    """
 
     __slots__ = (
         "_books",
         "_ending",
         "_events_sent",
+        "_grace",
         "_has_begun",
         "_has_hold",
         "_has_told_all",
@@ -70,6 +79,7 @@ class Generation:
         "_loop_time",
         "_model_id",
         "_patience",
+        "_recording",
         "_resolution",
         "_subscribers",
         "_tags",
@@ -92,10 +102,13 @@ class Generation:
         upstream: Upstream,
         books: TurnBooks,
         patience: Patience,
+        stream_id: str | None = None,
+        recording: Recording | None = None,
+        grace: Grace | None = None,
     ) -> None:
         self._loop_time = asyncio.get_running_loop().time
         now = self._loop_time()
-        self.id = _new_id()
+        self.id = stream_id or new_stream_id()
         self.owner = owner
         self._model_id = resolution.model.id
         self._tally = Tally(resolution, now)
@@ -106,6 +119,8 @@ class Generation:
         self._tags = tags
         self._upstream = upstream
         self._patience = patience
+        self._recording = recording
+        self._grace = grace
         self._subscribers: list[Subscriber] = []
         self._task: asyncio.Task[None] | None = None
         self._keep_alive: asyncio.Task[None] | None = None
@@ -129,11 +144,18 @@ class Generation:
         return self._task
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Take a listener away. Nobody left: the upstream request stops."""
+        """Take a listener away. Nobody left: the turn stops, or waits for somebody to come back."""
         if subscriber in self._subscribers:
             self._subscribers.remove(subscriber)
-        if not self._subscribers:
+        if self._subscribers or self._is_over:
+            return
+        if self._grace is None:
             self.stop(Done())
+        else:
+            self._grace.begin(self._loop_time(), self._give_up)
+
+    def _give_up(self) -> None:
+        self.stop(Done())
 
     def stop(self, ending: ChukError | Done) -> None:
         """End the turn now: with an error, or well (`Done`), as its user asked. Idempotent."""
@@ -159,9 +181,11 @@ class Generation:
     # What the watch calls, about once a second.
 
     def tick(self, now: float) -> None:
-        """Give up on a dead upstream; tell a waiting client that the turn still lives."""
+        """Give up on a dead upstream or a lost client; tell a waiting one that the turn lives."""
         if self._has_hold and not self._is_over:
             self._note(now)
+        if self._grace is not None and not self._is_over:
+            self._grace.tick(now, self._give_up)
         if self._turnstile is not None or self._is_over:
             return
         limit = (
@@ -247,6 +271,9 @@ class Generation:
             if isinstance(event, (Content, Reasoning)):
                 tally.note_pieces(event)
                 events.append(event)
+            elif isinstance(event, ToolCalls):
+                tally.note_tool_calls(event)
+                events.append(event)
             else:
                 tally.note(event)
                 if isinstance(event, Opened):
@@ -274,6 +301,8 @@ class Generation:
         first_number = self._events_sent + 1
         self._events_sent += count_events(events)
         self._last_event_at = now
+        if self._recording is not None:
+            self._recording.keep(first_number, events)
         waits: list[tuple[Subscriber, Wait]] | None = None
         for subscriber in self._subscribers:
             try:
@@ -331,7 +360,7 @@ async def _gone() -> None:
     raise ConnectionResetError
 
 
-def _new_id() -> str:
+def new_stream_id() -> str:
     """32 hex digits: milliseconds, then 80 random bits.
 
     By time, so that the books' indexes grow at one end; random ids made each commit dirty a page

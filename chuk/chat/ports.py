@@ -131,3 +131,11 @@ class StreamStore(Protocol):
     async def stop(self, stream_id: str) -> None:
         """Ask the process that runs the turn to stop it, well, as its user wishes."""
         ...
+
+    def heed(self, stop: Callable[[str], object]) -> None:
+        """From now on what `stop` asks of this process goes here, by the stream's id."""
+        ...
+
+    async def erase(self, user_id: UUID) -> None:
+        """Forget everything of this user at once: the account is being deleted."""
+        ...

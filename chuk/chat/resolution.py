@@ -31,13 +31,14 @@ def resolve(command: ChatCommand, model: Model) -> Resolution:
     """
     provider = model.provider(command.provider_slug)
     messages = _visible(command.messages, model)
-    if fewest_prompt_tokens(messages) >= provider.context_length:
+    more = command.extras.size
+    if fewest_prompt_tokens(messages, more) >= provider.context_length:
         raise ContextTooLong(
             max_tokens=provider.context_length,
-            requested_tokens=prompt_tokens(messages),
+            requested_tokens=prompt_tokens(messages, more),
             model=model.id,
         )
-    likely = prompt_tokens(messages)
+    likely = prompt_tokens(messages, more)
     providers: tuple[str, ...] = (provider.slug,)
     if command.allow_provider_fallbacks:
         providers += tuple(other.slug for other in model.providers if other is not provider)
@@ -49,6 +50,7 @@ def resolve(command: ChatCommand, model: Model) -> Resolution:
         temperature=command.temperature,
         reasoning_effort=command.reasoning_effort if model.supports_reasoning else None,
         allow_fallbacks=command.allow_provider_fallbacks,
+        extras=command.extras,
     )
     return Resolution(
         model=model,
@@ -65,7 +67,7 @@ def _visible(messages: tuple[Message, ...], model: Model) -> tuple[Message, ...]
         return messages
     if messages[-1].images:
         raise InvalidRequest.field("images", "This model cannot see images.")
-    return tuple(replace(message, images=()) for message in messages)
+    return tuple(replace(message, images=(), places=()) for message in messages)
 
 
 def _clamped(max_tokens: int, provider: Provider, prompt: int) -> int:

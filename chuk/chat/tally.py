@@ -11,6 +11,7 @@ from chuk.chat.events import (
     Opened,
     Reasoning,
     Speed,
+    ToolCalls,
     UpstreamUsage,
     Usage,
 )
@@ -72,6 +73,13 @@ class Tally:
         self.pieces += len(event.pieces)
         self._answer_bytes += sum(map(len, event.pieces))
 
+    def note_tool_calls(self, event: ToolCalls) -> None:
+        """Count calls: they are an answer as good as any."""
+        if self._first_token_at is None:
+            self._first_token_at = self._last_read_at
+        self.pieces += len(event.deltas)
+        self._answer_bytes += sum(map(len, event.deltas))
+
     def note(self, event: Opened | UpstreamUsage | Finished | Ended) -> None:
         """Remember what upstream says of itself."""
         if isinstance(event, UpstreamUsage):
@@ -127,6 +135,8 @@ class Tally:
             cost_usd=usage.cost_usd,
             provider=self.provider,
             generation_id=self.generation_id,
+            cached_tokens=usage.cached_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
         )
 
     def usage(self, receipt: TurnReceipt, *, failed: bool) -> Usage:

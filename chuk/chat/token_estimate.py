@@ -23,19 +23,23 @@ def text_tokens(size: int) -> int:
     return -(-size // _BYTES_PER_TOKEN)
 
 
-def prompt_tokens(messages: Iterable[Message]) -> int:
-    """A likely count for a whole prompt, images included."""
-    return sum(
-        text_tokens(len(message.text.encode()))
+def prompt_tokens(messages: Iterable[Message], more: int = 0) -> int:
+    """A likely count for a whole prompt, images included.
+
+    `more` bytes of other text go with it: the tools that are offered.
+    """
+    return text_tokens(more) + sum(
+        text_tokens(len(message.text.encode()) + len(message.tool_calls))
         + _TOKENS_PER_MESSAGE
         + _TOKENS_PER_IMAGE * len(message.images)
         for message in messages
     )
 
 
-def fewest_prompt_tokens(messages: Iterable[Message]) -> int:
+def fewest_prompt_tokens(messages: Iterable[Message], more: int = 0) -> int:
     """A count that the prompt surely reaches: what exceeds a context by this, cannot fit it."""
-    return sum(len(message.text.encode()) for message in messages) // _BYTES_PER_TOKEN_AT_BEST
+    size = more + sum(len(message.text.encode()) + len(message.tool_calls) for message in messages)
+    return size // _BYTES_PER_TOKEN_AT_BEST
 
 
 def cautious_prompt_tokens(likely: int, images: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from uuid import UUID
 
 from chuk.accounts.principal import Principal
@@ -10,8 +11,9 @@ from chuk.catalog.service import Catalog
 from chuk.chat.books import TurnBooks
 from chuk.chat.command import ChatCommand
 from chuk.chat.events import Done
-from chuk.chat.generation import Generation, Patience
-from chuk.chat.ports import Subscriber, Upstream
+from chuk.chat.generation import Generation, Patience, new_stream_id
+from chuk.chat.grace import Grace
+from chuk.chat.ports import StreamStore, Subscriber, Upstream
 from chuk.chat.resolution import resolve
 from chuk.credits.service import Credits
 from chuk.errors import ServiceUnavailable
@@ -21,7 +23,13 @@ _LAST_WORDS = 5.0  # seconds for the final events to reach clients that still re
 
 
 class Turns:
-    """Every running turn of this process."""
+    """Every running turn of this process.
+
+    Args:
+        streams: where turns are recorded.
+        grace: seconds that a turn goes on when nobody listens any more; 0: it stops, and only
+            what is to be kept is recorded.
+    """
 
     def __init__(
         self,
@@ -30,19 +38,37 @@ class Turns:
         upstream: Upstream,
         credit_service: Credits,
         patience: Patience,
+        streams: StreamStore,
+        grace: float,
     ) -> None:
         self._catalog = catalog
         self._upstream = upstream
         self._credit_service = credit_service
         self._patience = patience
+        self._streams = streams
+        self._grace = grace
         self._running: dict[str, Generation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_draining = False
+        streams.heed(self.stop_stream)
 
     def start(
-        self, principal: Principal, command: ChatCommand, subscriber: Subscriber
+        self,
+        principal: Principal,
+        command: ChatCommand,
+        subscriber: Subscriber,
+        *,
+        stream_id: str | None = None,
+        keep: float | None = None,
+        is_lasting: bool = True,
     ) -> Generation:
         """Begin a turn whose events go to `subscriber`.
+
+        Args:
+            stream_id: the turn's name; a new one unless given. None other may have it.
+            keep: for how many seconds after its end it can be read again, where that is not as
+                usual; it is recorded in any case then.
+            is_lasting: False: its client knows no way back to it, and losing it stops the turn.
 
         Raises:
             ServiceUnavailable: the server is draining, or has no model list yet.
@@ -53,13 +79,24 @@ class Turns:
         if self._is_draining:
             raise ServiceUnavailable("The server is restarting. Please try again in a moment.")
         resolution = resolve(command, self._catalog.model(command.model_id))
+        stream_id = stream_id or new_stream_id()
+        seconds = self._grace if is_lasting else 0.0
+        recording = grace = None
+        if seconds > 0 or keep is not None:
+            recording = self._streams.open(
+                stream_id, principal.user_id, resolution.model.id, keep=keep
+            )
+            grace = Grace(recording, seconds, partial(self._streams.is_followed, stream_id))
         generation = Generation(
             owner=principal.user_id,
             resolution=resolution,
             tags=command.tags,
             upstream=self._upstream,
-            books=TurnBooks(self._credit_service),
+            books=TurnBooks(self._credit_service, principal.api_key_id),
             patience=self._patience,
+            stream_id=stream_id,
+            recording=recording,
+            grace=grace,
         )
         task = generation.begin(subscriber)
         self._running[generation.id] = generation
@@ -70,6 +107,13 @@ class Turns:
     async def tick(self, now: float) -> None:
         """Let each turn look at the clock (the event loop's, in seconds)."""
         await in_steps(self._running.values(), lambda generation: generation.tick(now))
+
+    def stop_stream(self, stream_id: str) -> bool:
+        """Stop this turn well, as its user asks; False: it does not run here."""
+        generation = self._running.get(stream_id)
+        if generation is not None:
+            generation.stop(Done())
+        return generation is not None
 
     def stop_of(self, user_id: UUID) -> None:
         """Stop this user's turns; their books are still closed."""

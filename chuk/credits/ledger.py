@@ -26,6 +26,7 @@ class Operation(StrEnum):
     TRANSCRIPTION = "transcription"
     CONVERSION = "conversion"
     SPEECH = "speech"
+    EMBEDDING = "embedding"
 
 
 class EntryKind(StrEnum):
@@ -70,6 +71,7 @@ class HoldRequest:
             `at_least`.
         owner: the process that will resolve it.
         lease_until: until when the owner is taken to be alive; renewed while it is.
+        api_key_id: the personal API key that asked, whose budget counts too.
     """
 
     id: str
@@ -82,6 +84,7 @@ class HoldRequest:
     allows_free_message: bool
     owner: str
     lease_until: datetime
+    api_key_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,10 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One usage row as its user sees it. `id` is the hold's, which is the turn's."""
+    """One usage row as its user sees it. `id` is the hold's, which is the turn's.
+
+    `api_key_id`: the personal API key that asked for it.
+    """
 
     id: str
     created_at: datetime
@@ -161,6 +167,7 @@ class Receipt:
     charged: MicroEuro
     is_free_message: bool
     usage: UsageRecord
+    api_key_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,13 +36,16 @@ class LedgerStore(Protocol):
         """Set credits aside: `at_most`, or what is left if less, as long as it is `at_least`.
 
         What is left is the smallest of the available credits and of the room below each spending
-        cap (settled this UTC day or month, plus open holds). Credits that do not cover
-        `at_least` give way to a free message, if one is allowed and left. `at_most` 0 holds
-        nothing and needs no purse.
+        cap (settled this UTC day or month, plus open holds), and below the budget of the API
+        key that asks (settled this UTC month through it, plus its open holds). Credits that do
+        not cover `at_least` give way to a free message, if one is allowed and left; it counts in
+        no budget. `at_most` 0 holds nothing and needs no purse.
 
         Raises:
             InsufficientCredits: neither credits nor a free message.
-            QuotaExceeded: the credits would do, but a spending cap leaves less than `at_least`.
+            QuotaExceeded: the credits would do, but a spending cap or the key's budget leaves
+                less than `at_least`.
+            InvalidToken: the API key is not there any more.
             Forbidden: the account is locked for deletion.
         """
         ...

@@ -29,12 +29,34 @@ class PriceList:
 
 
 def tokens_usd(
-    pricing: Pricing, *, prompt_tokens: int, completion_tokens: int, images: int = 0
+    pricing: Pricing,
+    *,
+    prompt_tokens: int,
+    completion_tokens: int,
+    images: int = 0,
+    cached_tokens: int = 0,
+    cache_write_tokens: int = 0,
 ) -> Decimal:
-    """What a provider charges for one request of this size, in US dollars."""
+    """What a provider charges for one request of this size, in US dollars.
+
+    The tokens that its cache knew, and those that it took into its cache, are parts of the
+    prompt. A cache never makes a request dearer than it is without one: nobody asked for it.
+    """
     return (
-        pricing.prompt * prompt_tokens
+        _prompt_usd(pricing, prompt_tokens, cached_tokens, cache_write_tokens)
         + pricing.completion * completion_tokens
         + pricing.request
         + (pricing.image or 0) * images
     )
+
+
+def _prompt_usd(pricing: Pricing, tokens: int, cached: int, written: int) -> Decimal:
+    usual = pricing.prompt * tokens
+    if not cached and not written:
+        return usual
+    cached = min(cached, tokens)
+    written = min(written, tokens - cached)
+    read_price = pricing.prompt if pricing.cache_read is None else pricing.cache_read
+    write_price = pricing.prompt if pricing.cache_write is None else pricing.cache_write
+    rest = pricing.prompt * (tokens - cached - written)
+    return min(usual, rest + read_price * cached + write_price * written)

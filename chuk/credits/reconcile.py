@@ -15,6 +15,7 @@ from chuk.credits.ledger import Basis, OpenHold, Operation, Outcome, UsageRecord
 from chuk.credits.ports import GenerationCost, GenerationCosts, LedgerStore
 from chuk.credits.pricing import PriceList
 from chuk.errors import ChukError
+from chuk.leadership import ALONE, Leadership
 from chuk.logs import log_failure, logger
 
 _CLAIMED_AT_ONCE = 50
@@ -51,6 +52,7 @@ class Reconciler:
         attempts: questions to upstream about one hold, before its delivered part is settled.
         is_running: whether this very process still works for a hold; such a one is no orphan,
             even when its lease could not be renewed.
+        leadership: who looks in the background; the others leave it to that one.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Reconciler:
         lease: float,
         attempts: int,
         is_running: Callable[[str], bool] = lambda _: False,
+        leadership: Leadership = ALONE,
         clock: Clock = utc_now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -75,6 +78,7 @@ class Reconciler:
         self._lease = timedelta(seconds=lease)
         self._attempts = attempts
         self._is_running = is_running
+        self._leadership = leadership
         self._clock = clock
         self._sleep = sleep
         self._task: asyncio.Task[None] | None = None
@@ -125,7 +129,8 @@ class Reconciler:
     async def _keep_looking(self) -> None:
         while True:
             try:
-                await self.run_once()
+                if self._leadership.leads:
+                    await self.run_once()
             except ChukError as error:
                 _log.warning("reconcile_failed", error=error.code)
             except Exception as error:

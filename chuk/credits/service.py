@@ -42,6 +42,7 @@ class Order:
         at_least: what must be affordable, or the work is not begun.
         allows_free_message: whether a free message may stand in where credits do not do.
         is_zdr: whether the provider keeps no data.
+        api_key_id: the personal API key that asked; None: the signed-in user.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Order:
     at_least: MicroEuro
     allows_free_message: bool = False
     is_zdr: bool = False
+    api_key_id: UUID | None = None
 
     def no_usage(self, outcome: Outcome) -> UsageRecord:
         """The row of work that took nothing."""
@@ -239,6 +241,7 @@ class Credits:
             allows_free_message=order.allows_free_message,
             owner=self._owner,
             lease_until=self._clock() + self._lease,
+            api_key_id=order.api_key_id,
         )
         open_holds = self._endings.open_holds
         # Before the store has it, so that it is never taken for an orphan.

@@ -109,9 +109,19 @@ class Drawing:
         self._slots = slots
 
     async def draw(
-        self, user_id: UUID, prompt: str, *, width: int, height: int, seed: int | None = None
+        self,
+        user_id: UUID,
+        prompt: str,
+        *,
+        width: int,
+        height: int,
+        seed: int | None = None,
+        order_id: str | None = None,
     ) -> Drawn:
         """Draw one picture and keep it. Being cancelled gives the credits back.
+
+        Args:
+            order_id: unlike any other; made here unless given.
 
         Raises:
             InvalidPrompt, InvalidDimensions: see `check_commission`.
@@ -124,7 +134,7 @@ class Drawing:
         cost = picture_price(width, height, self._price)
         painter = self._painter
         order = Order(
-            id=f"img_{uuid4().hex}",
+            id=order_id or f"img_{uuid4().hex}",
             user_id=user_id,
             operation=Operation.IMAGE,
             model_id=painter.model_id,

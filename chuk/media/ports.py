@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from array import array
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
@@ -205,5 +207,64 @@ class Recogniser(Protocol):
             CorruptFile, FileTooLarge: it is refused there.
             TranscriptionFailed: it failed.
             ProviderError, ModelUnavailable, ProviderTimeout: it is not to be had.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingModel:
+    """A model that makes vectors of texts.
+
+    Attributes:
+        provider_slug: who serves it, as the books name it.
+        dimensions: how many numbers a vector has; None: it is not known before.
+        context_length: the most tokens of one text.
+        price: US dollars for a token.
+        is_zdr: whether nothing of a text is kept there.
+    """
+
+    id: str
+    name: str
+    provider_slug: str
+    dimensions: int | None
+    context_length: int
+    price: Decimal
+    is_zdr: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """What an embedder made of some texts.
+
+    Attributes:
+        values: one for each text, in their order; 32-bit floats.
+        cost_usd: what upstream says it charged; None: it did not say.
+    """
+
+    values: Sequence[array[float]]
+    prompt_tokens: int
+    cost_usd: Decimal | None = None
+
+
+class Embedder(Protocol):
+    """Makes vectors of texts."""
+
+    async def models(self) -> Sequence[EmbeddingModel]:
+        """All it can be asked for.
+
+        Raises:
+            ServiceUnavailable: nobody knows, right now.
+        """
+        ...
+
+    async def vectors(
+        self, model: EmbeddingModel, texts: Sequence[str], dimensions: int | None
+    ) -> Vectors:
+        """Embed texts with one of its models. Being cancelled ends the work.
+
+        Raises:
+            ContextTooLong: a text has more tokens than the model reads.
+            InvalidRequest: the model does not make vectors of so many dimensions.
+            ProviderError, ModelUnavailable, ProviderTimeout, ServiceUnavailable: as they say.
         """
         ...

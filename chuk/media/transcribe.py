@@ -75,11 +75,14 @@ class Transcriptions:
         """ISO 639-1 codes of the languages that are understood."""
         return self._recogniser.languages
 
-    async def transcribe(self, user_id: UUID, path: Path, name: str, hints: Hints) -> Transcript:
+    async def transcribe(
+        self, user_id: UUID, path: Path, name: str, hints: Hints, *, order_id: str | None = None
+    ) -> Transcript:
         """Write one file down. Being cancelled ends the work at once, and nothing is taken.
 
         Args:
             name: what its owner calls it.
+            order_id: unlike any other; made here unless given.
 
         Raises:
             UnsupportedFormat: it is no recording.
@@ -88,13 +91,15 @@ class Transcriptions:
         found = await asyncio.to_thread(detect_file, path, name)
         if found not in AUDIO:
             raise UnsupportedFormat(found.value if found else ending_of(name), SUPPORTED)
-        return await self.heard(user_id, Sound(path, found), hints)
+        return await self.heard(user_id, Sound(path, found), hints, order_id=order_id)
 
     async def transcript(self, user_id: UUID, sound: Sound) -> str:
         """See `chuk.media.ports.Listener.transcript`."""
         return (await self.heard(user_id, sound, Hints())).text
 
-    async def heard(self, user_id: UUID, sound: Sound, hints: Hints) -> Transcript:
+    async def heard(
+        self, user_id: UUID, sound: Sound, hints: Hints, *, order_id: str | None = None
+    ) -> Transcript:
         """Write a recording down.
 
         Raises:
@@ -114,7 +119,7 @@ class Transcriptions:
                 recording = await stack.enter_async_context(self._decoder.decoded(sound))
             await self._check_length(recording, sound)
             cost = self._cost(recording)
-            order = self._order(user_id, cost)
+            order = self._order(user_id, cost, order_id)
             async with self._credits.hold(order) as payment:
                 transcript = await self._recognised(user_id, recording, hints, until)
                 await payment.settle(cost, self._usage(order, recording))
@@ -149,9 +154,9 @@ class Transcriptions:
             return MicroEuro(0)
         return micro_euro_ceiling(self._price * recording.started_seconds)
 
-    def _order(self, user_id: UUID, cost: MicroEuro) -> Order:
+    def _order(self, user_id: UUID, cost: MicroEuro, order_id: str | None) -> Order:
         return Order(
-            id=f"stt_{uuid4().hex}",
+            id=order_id or f"stt_{uuid4().hex}",
             user_id=user_id,
             operation=Operation.TRANSCRIPTION,
             model_id=self._recogniser.model_id,

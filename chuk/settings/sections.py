@@ -352,6 +352,11 @@ class Redis:
         secret=True,
     )
     timeout: float = setting(0.5, "For one call; seconds.", check=positive)
+    leader_lease: float = setting(
+        10.0,
+        "Seconds after which another process does the background jobs of one that died.",
+        check=positive,
+    )
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ _EXPOSED = (
     "Retry-After",
     "ETag",
     "X-Voice",
+    "Idempotency-Replayed",
 )
 _PREFLIGHT_SECONDS = 600
 

@@ -11,6 +11,7 @@ from chuk.chat.events import (
     Reasoning,
     Speed,
     Started,
+    ToolCalls,
     TurnEvent,
     Usage,
 )
@@ -21,12 +22,15 @@ from chuk.web.envelope import Profile, error_event
 def event_json(event: TurnEvent, profile: Profile) -> list[bytes]:
     """The JSON of one event, without framing; pieces make several.
 
-    `Done` has none: each transport ends in its own way.
+    `Done` has none: each transport ends in its own way. Nor has `ToolCalls`: these clients offer
+    no tools.
     """
     if isinstance(event, Content):
         return [b'{"content":"%b"}' % piece for piece in event.pieces]
     if isinstance(event, Reasoning):
         return [b'{"reasoning":"%b"}' % piece for piece in event.pieces]
+    if isinstance(event, ToolCalls):
+        return []
     if isinstance(event, Failed):
         return [error_event(profile, event.error)]
     return [orjson.dumps(_document(event))]

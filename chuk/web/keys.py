@@ -8,6 +8,7 @@ from chuk.accounts.locks import LockedAccounts
 from chuk.accounts.principal import Principal
 from chuk.accounts.tokens import TokenVerifier
 from chuk.errors import Unauthorized
+from chuk.presence import Presence
 from chuk.settings import Settings
 from chuk.web.addresses import ClientAddresses
 from chuk.web.connections import Connections
@@ -20,6 +21,7 @@ RATE_LIMITS = web.AppKey("rate_limits", RateLimits)
 ADDRESSES = web.AppKey("addresses", ClientAddresses)
 CONNECTIONS = web.AppKey("connections", Connections)
 LOCKED_ACCOUNTS = web.AppKey("locked_accounts", LockedAccounts)
+PRESENCE = web.AppKey("presence", Presence)
 SOCKETS = web.AppKey("sockets", OpenSockets)
 
 REQUEST_ID = web.RequestKey("request_id", str)

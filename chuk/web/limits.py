@@ -44,6 +44,24 @@ class Decision:
         }
 
 
+def decide(allowed: bool, level: float, rate: float, now: float) -> Decision:
+    """What to tell the client.
+
+    Args:
+        level: how full the bucket is now, in requests; one that passed is in it.
+        rate: requests a minute.
+        now: Unix seconds.
+    """
+    missing = 0.0 if allowed else (1 - rate + level) * WINDOW / rate
+    return Decision(
+        allowed=allowed,
+        limit=int(rate),
+        remaining=max(0, math.floor(rate - level + 1e-6)),
+        resets_at=math.ceil(now + level * WINDOW / rate),
+        retry_after=0 if allowed else max(1, math.ceil(missing)),
+    )
+
+
 class RateLimits(Protocol):
     """Counts requests; one implementation in memory, others may be shared by processes."""
 
@@ -83,16 +101,7 @@ class MemoryRateLimits:
             await limiter.acquire()
         # aiolimiter offers the level only under this name; the pinned version keeps it current
         # in has_capacity().
-        level = limiter._level
-        rate, now = limiter.max_rate, self._clock().timestamp()
-        missing = 0.0 if allowed else (1 - rate + level) * WINDOW / rate
-        return Decision(
-            allowed=allowed,
-            limit=int(rate),
-            remaining=max(0, math.floor(rate - level + 1e-6)),
-            resets_at=math.ceil(now + level * WINDOW / rate),
-            retry_after=0 if allowed else max(1, math.ceil(missing)),
-        )
+        return decide(allowed, limiter._level, limiter.max_rate, self._clock().timestamp())
 
     def tick(self, _now: float) -> None:
         """Forget the buckets that have run empty; a few at a time, all in turn."""

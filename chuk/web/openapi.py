@@ -21,11 +21,12 @@ from chuk.errors import (
     TokenExpired,
     Unauthorized,
 )
-from chuk.web.envelope import Profile
+from chuk.web.envelope import Profile, is_openai_path
+from chuk.web.openai_errors import openai_status
 from chuk.web.routes import Auth, Route, RouteTable
 
 _NOT_A_WORD = re.compile("[^a-z0-9]+")
-_PARAMETER = re.compile(r"{(\w+)}")
+_PARAMETER = re.compile(r"{(\w+)(?::[^}]*)?}")
 
 
 class ErrorBody(Schema):
@@ -49,6 +50,22 @@ class BareError(Schema):
     error = fields.Nested(ErrorBody, required=True)
 
 
+class OpenAIErrorBody(Schema):
+    """What OpenAI's clients read of an error; our own code and details under `chuk`."""
+
+    message = fields.Str(required=True)
+    type = fields.Str(required=True)
+    param = fields.Str(required=True, allow_none=True)
+    code = fields.Str(required=True, allow_none=True)
+    chuk = fields.Dict(keys=fields.Str())
+
+
+class OpenAIError(Schema):
+    """An error on the paths of OpenAI's API."""
+
+    error = fields.Nested(OpenAIErrorBody, required=True)
+
+
 class EnvelopeMeta(Schema):
     """When, and which request."""
 
@@ -68,11 +85,12 @@ def openapi_document(routes: RouteTable) -> dict[str, Any]:
     spec.components.security_scheme(
         "bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     )
-    for schema in (ErrorEnvelope, BareError, EnvelopeMeta):
+    for schema in (ErrorEnvelope, BareError, OpenAIError, EnvelopeMeta):
         spec.components.schema(schema.__name__, schema=schema)
     paths: dict[str, dict[str, Any]] = {}
     for path, route in routes.all:
-        paths.setdefault(path, {})[route.method.lower()] = _operation(path, route)
+        shown = _PARAMETER.sub(r"{\1}", path)
+        paths.setdefault(shown, {})[route.method.lower()] = _operation(path, route)
     for path, operations in paths.items():
         spec.path(path=path, operations=operations)
     document: dict[str, Any] = spec.to_dict()
@@ -81,10 +99,10 @@ def openapi_document(routes: RouteTable) -> dict[str, Any]:
 
 def _operation(path: str, route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": (route.method.lower() + _NOT_A_WORD.sub("_", path.lower())).rstrip("_"),
+        "operationId": _operation_id(path, route),
         "summary": route.summary,
         "tags": [route.tag],
-        "responses": {**_success(route), **_failures(route)},
+        "responses": {**_success(path, route), **_failures(path, route)},
     }
     if route.auth is not Auth.NONE:
         operation["security"] = [{"bearer": []}] + ([{}] if route.auth is Auth.SOCKET else [])
@@ -104,7 +122,12 @@ def _operation(path: str, route: Route) -> dict[str, Any]:
     return operation
 
 
-def _success(route: Route) -> dict[str, Any]:
+def _operation_id(path: str, route: Route) -> str:
+    words = _NOT_A_WORD.sub("_", _PARAMETER.sub(r"\1", path).lower())
+    return (route.method.lower() + words).rstrip("_")
+
+
+def _success(path: str, route: Route) -> dict[str, Any]:
     if route.media_type == "websocket":
         return {"101": {"description": "The socket is open."}}
     if route.media_type is not None:
@@ -112,9 +135,14 @@ def _success(route: Route) -> dict[str, Any]:
         content = {
             name: {"schema": {"type": "object" if "json" in name else "string"}} for name in media
         }
+        if route.response is not None:
+            # It answers so, too, where the request chooses.
+            content.update(_json(route.response))
         return {"200": {"description": route.summary, "content": content}}
     if route.response is None:
         return {}
+    if is_openai_path(path):
+        return {"200": {"description": route.summary, "content": _json(route.response)}}
     content = _both_profiles(route)
     responses: dict[str, Any] = {"200": {"description": route.summary, "content": content}}
     if route.path == "/health":
@@ -122,6 +150,10 @@ def _success(route: Route) -> dict[str, Any]:
     if route.many:
         responses["304"] = {"description": "The list has not changed."}
     return responses
+
+
+def _json(schema: type[Schema]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
 
 
 def _both_profiles(route: Route) -> dict[str, Any]:
@@ -146,8 +178,9 @@ def _contents(envelope: Any, bare: Any) -> dict[str, Any]:
     }
 
 
-def _failures(route: Route) -> dict[str, Any]:
+def _failures(path: str, route: Route) -> dict[str, Any]:
     """Every error this route can answer, its codes listed by status."""
+    for_openai = is_openai_path(path)
     errors: list[type[ChukError]] = [InternalError, InvalidRequest, FileTooLarge, *route.errors]
     if route.auth is Auth.BEARER:
         errors += [Unauthorized, TokenExpired, InvalidToken, ServiceUnavailable]
@@ -155,10 +188,11 @@ def _failures(route: Route) -> dict[str, Any]:
         errors.append(RateLimited)
     by_status: dict[str, list[str]] = {}
     for error in errors:
-        codes = by_status.setdefault(str(error.status), [])
+        status = openai_status(error) if for_openai else error.status
+        codes = by_status.setdefault(str(status), [])
         if error.code not in codes:
             codes.append(error.code)
-    content = _contents(ErrorEnvelope, BareError)
+    content = _json(OpenAIError) if for_openai else _contents(ErrorEnvelope, BareError)
     return {
         status: {"description": ", ".join(codes), "content": content}
         for status, codes in sorted(by_status.items())

@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 from marshmallow import Schema
 
+from chuk.accounts.principal import Scope
 from chuk.errors import ChukError
 from chuk.web.envelope import render_data
 
@@ -40,7 +41,10 @@ class Route:
         media_type: of a successful answer, where it is not the envelope's JSON; several where
             the request chooses.
         errors: what it can answer besides the errors of every route.
+        scope: what a personal API key must be allowed to do here; None: no key may call it, only
+            a signed-in user.
         allows_locked: whether it also serves an account that is under deletion.
+        takes_key: whether an `Idempotency-Key` makes it safe to send again.
     """
 
     method: str
@@ -59,7 +63,9 @@ class Route:
     many: bool = False
     media_type: str | tuple[str, ...] | None = None
     errors: tuple[type[ChukError], ...] = ()
+    scope: Scope | None = None
     allows_locked: bool = False
+    takes_key: bool = False
 
 
 class RouteTable:

@@ -70,6 +70,9 @@ class SseSubscriber:
             self._untold += events
             return self._open
         data = self._framed(first_number, events)
+        if not data:
+            # An empty chunk would end the body.
+            return None
         self._connection.written += len(data)
         if isinstance(events[-1], (Done, Failed)):
             return partial(self._end, data)

@@ -18,6 +18,7 @@ _MODEL_KEYS = {
     "supports_vision",
     "supports_reasoning",
     "context_length",
+    "upstream",
     "providers",
 }
 _PROVIDER_KEYS = {

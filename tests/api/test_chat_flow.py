@@ -1,11 +1,14 @@
-"""A client that leaves stops upstream; one that reads slowly slows it down and costs little."""
+"""A client that leaves for good stops upstream; one that reads slowly holds it back.
+
+Without a grace time: what it changes is said in `test_streams`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 
 import pytest
@@ -18,6 +21,13 @@ from tests.harness import RunningServer, answer_text, eventually, live_sse
 _PIECE = 8_192
 _PIECES = 4_000
 _MEGABYTE = 1_000_000
+
+
+@pytest.fixture
+async def server(start_server: StartServer) -> AsyncIterator[RunningServer]:
+    """A server whose turns stop as soon as their client is lost."""
+    async with start_server(CHUK_RESUME_GRACE="0") as running:
+        yield running
 
 
 def long_answer() -> Iterator[str]:
@@ -73,7 +83,7 @@ async def test_a_client_that_reads_nothing_holds_upstream_back_and_is_cut(
 ) -> None:
     openrouter.script(Reply(content=long_answer()))
     async with (
-        start_server(CHUK_CHAT_STALL_TIMEOUT="1") as server,
+        start_server(CHUK_CHAT_STALL_TIMEOUT="1", CHUK_RESUME_GRACE="0") as server,
         SlowReader(server, upgrade=over_socket) as client,
     ):
         tracemalloc.start()

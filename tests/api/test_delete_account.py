@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from chuk.accounts.issuer import DEFAULT_USER
-from chuk.web.envelope import Profile
+from chuk.web.envelope import CHOICES, Profile
 from tests.api.socket_client import NOBODY, STALLING, chats, message, refused
 from tests.conftest import StartServer
 from tests.fakes.openrouter import FakeOpenRouter
@@ -60,7 +60,7 @@ async def erased(server: RunningServer) -> None:
             pending = body["data"]["pending"]
 
 
-@pytest.mark.parametrize("profile", Profile)
+@pytest.mark.parametrize("profile", CHOICES)
 async def test_the_answer_is_200_at_once_and_again(server: RunningServer, profile: Profile) -> None:
     for _ in range(3):
         # As the app sends it: a content type for JSON, and an empty body.

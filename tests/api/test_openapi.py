@@ -12,7 +12,7 @@ from aiohttp import hdrs
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from chuk.api.keys import HEALTH
-from chuk.web.envelope import Profile
+from chuk.web.envelope import CHOICES, Profile
 from tests.api.openapi_document import Document
 from tests.conftest import StartServer
 from tests.fakes.openrouter import FakeOpenRouter, Reply
@@ -133,7 +133,7 @@ async def agrees(server: RunningServer, call: Call) -> None:
     """In both profiles the answer is as the server's own document says."""
     async with server.client.get(f"{server.url}/openapi.json") as answer:
         document = Document(json.loads(await answer.read()))
-    for profile in Profile:
+    for profile in CHOICES:
         content_type, body = await ask(server, call, profile)
         document.check(call.method, call.path, call.status, content_type, body)
 
@@ -164,7 +164,7 @@ async def test_every_route_tells_its_errors_in_both_profiles(document: Document)
     for (method, path), operation in document.operations.items():
         for status in operation["responses"]:
             if int(status) >= 400:
-                for profile in Profile:
+                for profile in CHOICES:
                     assert document.schema(method, path, int(status), profile.content_type)
 
 
@@ -177,7 +177,7 @@ async def test_answers_are_as_the_document_says(server: RunningServer, call: Cal
 async def test_so_are_upstreams_refusals(
     server: RunningServer, openrouter: FakeOpenRouter, document: Document, status: int
 ) -> None:
-    for profile in Profile:
+    for profile in CHOICES:
         openrouter.script(Reply(status=status))
         async with server.client.post(
             f"{server.url}/v1/ai/chat",
@@ -233,7 +233,7 @@ async def test_so_is_an_answer_over_the_limit(
                 method, f"{server.url}{path}", json=call.json, headers=server.bearer()
             ):
                 pass
-        for profile in Profile:
+        for profile in CHOICES:
             content_type, body = await ask(server, call, profile)
             document.check(method, path, 429, content_type, body)
 

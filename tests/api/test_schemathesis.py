@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from chuk.web.envelope import Profile
+from chuk.web.envelope import CHOICES, Profile
 from tests.conftest import StartServer
 from tests.harness import RunningServer
 
@@ -84,7 +84,7 @@ async def test_every_operation_is_called(server: RunningServer) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), _OPERATIONS + _SWITCHED_OFF)
-@pytest.mark.parametrize("profile", Profile)
+@pytest.mark.parametrize("profile", CHOICES)
 async def test_made_up_requests_get_described_answers(
     unlimited: RunningServer, method: str, path: str, profile: Profile
 ) -> None:

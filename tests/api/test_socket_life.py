@@ -82,18 +82,19 @@ async def test_a_server_that_goes_away_ends_turns_first_and_then_sockets(
         await going
 
 
-async def test_a_client_that_closes_stops_all_its_turns(
-    server: RunningServer, openrouter: FakeOpenRouter
+async def test_a_client_that_closes_stops_all_its_turns_where_there_is_no_grace(
+    start_server: StartServer, openrouter: FakeOpenRouter
 ) -> None:
     openrouter.script(STALLING, STALLING)
-    tasks = asyncio.all_tasks()
-    async with server.socket() as socket:
-        for identity in (1, 2):
-            await socket.send_json(message(id=identity))
-        await openrouter.wait_for_completions(2)
-        await socket.close()
-    await openrouter.wait_for_disconnect(2, timeout=1)
-    await eventually(lambda: asyncio.all_tasks() <= tasks)
+    async with start_server(CHUK_RESUME_GRACE="0") as server:
+        tasks = asyncio.all_tasks()
+        async with server.socket() as socket:
+            for identity in (1, 2):
+                await socket.send_json(message(id=identity))
+            await openrouter.wait_for_completions(2)
+            await socket.close()
+        await openrouter.wait_for_disconnect(2, timeout=1)
+        await eventually(lambda: asyncio.all_tasks() <= tasks)
 
 
 async def test_the_health_page_counts_open_sockets(server: RunningServer) -> None:

@@ -16,9 +16,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from chuk.accounts.ports import DeletionStore
+from chuk.accounts.ports import ApiKey, ApiKeyStore, DeletionStore
+from chuk.accounts.principal import Scope
+from chuk.adapters.sqlite.api_keys import SqliteApiKeys
 from chuk.adapters.sqlite.billing import SqliteBilling
 from chuk.adapters.sqlite.database import FILE_NAME, Database
 from chuk.adapters.sqlite.deletions import SqliteDeletions
@@ -65,6 +67,7 @@ class BooksUnderTest:
     ledger: LedgerStore
     billing: BillingStore
     deletions: DeletionStore
+    api_keys: ApiKeyStore
     tamper: Callable[[UUID, str, int], Awaitable[None]]
     naming: Callable[[UUID | str], Awaitable[set[str]]]
     anonymous: Callable[[], Awaitable[Sequence[tuple[Any, ...]]]]
@@ -105,6 +108,7 @@ async def sqlite_books(folder: Path) -> AsyncIterator[BooksUnderTest]:
             ledger=SqliteLedger(database, free_messages=FREE_MESSAGES, clock=clock),
             billing=SqliteBilling(database, clock=clock),
             deletions=SqliteDeletions(database, clock=clock),
+            api_keys=SqliteApiKeys(database, free_messages=FREE_MESSAGES, clock=clock),
             tamper=tamper,
             naming=naming,
             anonymous=anonymous,
@@ -158,6 +162,7 @@ async def supabase_books(_folder: Path) -> AsyncIterator[BooksUnderTest]:
                 ledger=books.ledger,
                 billing=books.billing,
                 deletions=books.deletions,
+                api_keys=books.api_keys,
                 tamper=tamper,
                 naming=naming,
                 anonymous=anonymous,
@@ -179,8 +184,9 @@ def hold_request(
     free: bool = False,
     owner: str = "a process",
     lease_until: datetime = NOW + timedelta(minutes=1),
+    key: ApiKey | None = None,
 ) -> HoldRequest:
-    """A chat turn that may cost so much."""
+    """A chat turn that may cost so much, asked for through an API key or without one."""
     return HoldRequest(
         id=hold_id,
         user_id=user,
@@ -192,7 +198,37 @@ def hold_request(
         allows_free_message=free,
         owner=owner,
         lease_until=lease_until,
+        api_key_id=None if key is None else key.id,
     )
+
+
+def api_key(
+    name: str = "a key",
+    *,
+    user: UUID = ADA,
+    budget: int | None = None,
+    scopes: frozenset[Scope] = frozenset(Scope),
+    created_at: datetime = NOW,
+    expires_at: datetime | None = None,
+) -> ApiKey:
+    """A key nobody has used yet."""
+    return ApiKey(
+        id=uuid4(),
+        user_id=user,
+        name=name,
+        last_four="wxyz",
+        scopes=scopes,
+        monthly_budget=None if budget is None else MicroEuro(budget),
+        created_at=created_at,
+        expires_at=expires_at,
+    )
+
+
+async def kept_key(books: BooksUnderTest, name: str = "a key", **about: Any) -> ApiKey:
+    """A key that the store knows."""
+    key = api_key(name, **about)
+    assert await books.api_keys.add(key, key.id.bytes * 2, most=9)
+    return key
 
 
 def usage(

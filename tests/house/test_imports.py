@@ -8,8 +8,8 @@ from pathlib import Path
 
 CODE = Path(__file__).parents[2] / "chuk"
 
-EVERYBODY = "errors clock leadership logs steps __version__"
-SERVICES = "accounts billing catalog chat credits media"
+EVERYBODY = "errors clock leadership logs presence steps __version__"
+SERVICES = "accounts billing catalog chat credits idempotency media"
 
 # Room: what it may import besides itself and what everybody may. A name covers all below it.
 ROOMS = {
@@ -17,30 +17,34 @@ ROOMS = {
     "clock": "",
     "leadership": "",
     "logs": "",
+    "presence": "",
     "steps": "",
     "settings": "",
-    "accounts": "",
+    "accounts": "credits.money",
     "catalog": "",
     "credits": "catalog.models",
     "billing": "credits accounts",
     "chat": "credits catalog accounts.principal",
     "media": "credits catalog accounts.principal",
+    "idempotency": "credits",
     "web": (
-        "settings accounts.locks accounts.ports accounts.principal accounts.tokens chat.events"
+        "settings accounts.bearers accounts.locks accounts.ports accounts.principal chat.events"
         " chat.ports credits.money"
     ),
     "adapters": (
-        "accounts.ports accounts.tokens catalog.models catalog.ports catalog.prices"
+        "accounts.ports accounts.principal accounts.tokens catalog.models catalog.ports catalog.prices"
         " catalog.selection chat.command chat.events chat.ports chat.sse_parser"
         " chat.unicode_joiner credits.ports credits.ledger credits.money billing.ports"
         " media.formats media.languages media.pictures media.ports media.recording media.utterance"
+        " idempotency.ports web.limits"
     ),
     # The areas: each its own room. What they share is not in any of them.
     "api": f"settings web {SERVICES}",
     **{
         f"api.{area}": f"settings web {SERVICES} api.keys api.health_check api.model_list"
-        " api.status_schema api.usage_schemas api.deletion"
-        for area in ("public", "ai", "user", "stripe", "webhooks", "unconfigured")
+        " api.status_schema api.usage_schemas api.deletion api.once"
+        " api.attached_pictures api.fields api.served_at api.spoken_answer"
+        for area in ("public", "ai", "user", "stripe", "webhooks", "openai", "unconfigured")
     },
     # These wire everything together.
     **dict.fromkeys(
@@ -50,7 +54,10 @@ ROOMS = {
 }
 
 HTTP = ("aiohttp", "aiohttp_cors", "aiohttp_sse")
-WITHOUT_HTTP = ("errors", "clock", "leadership", "logs", "steps", "settings", *SERVICES.split())
+WITHOUT_HTTP = (
+    *("errors", "clock", "leadership", "logs", "presence", "steps", "settings"),
+    *SERVICES.split(),
+)
 
 
 def modules() -> Iterator[tuple[str, Path]]:

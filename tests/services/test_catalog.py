@@ -42,6 +42,7 @@ async def test_the_list_has_the_contracts_shape(
         "supports_vision": False,
         "supports_reasoning": True,
         "context_length": 131072,
+        "upstream": "",
         "providers": [
             {
                 "slug": "deepinfra/fp8",

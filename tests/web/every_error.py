@@ -26,6 +26,7 @@ _EXAMPLES: tuple[ChukError, ...] = (
     errors.NoSubscription(),
     errors.MethodNotAllowed(["POST", "GET"]),
     errors.AlreadySubscribed(),
+    errors.IdempotencyConflict(details={"reason": "result_gone"}),
     errors.FileTooLarge(28_000_000, 29_000_001),
     errors.UnsupportedFormat("text/csv", ["application/json"]),
     errors.RateLimited(retry_after=7, limit=60),

@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chuk.errors import ChukError
-from chuk.web.envelope import Profile, error_event, render_error
+from chuk.web.envelope import CHOICES, Profile, error_event, render_error
 from tests.conftest import StartServer
 from tests.harness import RunningServer
 from tests.web.every_error import EXAMPLES, error_classes
 
 _TIMESTAMP = "%Y-%m-%dT%H:%M:%SZ"
-_ACCEPT = {profile: {"Accept": profile.content_type} for profile in Profile}
+_ACCEPT = {profile: {"Accept": profile.content_type} for profile in CHOICES}
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 json_values = st.recursive(
@@ -50,7 +50,7 @@ def test_every_error_class_has_an_example() -> None:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-@pytest.mark.parametrize("profile", Profile)
+@pytest.mark.parametrize("profile", CHOICES)
 async def test_every_error_reaches_the_client_in_its_profile(
     raising: RunningServer, name: str, profile: Profile
 ) -> None:

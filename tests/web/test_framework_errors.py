@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from chuk.web.envelope import Profile
+from chuk.web.envelope import CHOICES, Profile
 from tests.conftest import StartServer
 from tests.harness import RunningServer
 from tests.raw_http import RawAnswer, raw_connection, request_bytes
@@ -34,7 +34,7 @@ def raw_error(answer: RawAnswer, profile: Profile = Profile.ENVELOPE) -> dict[st
     return error_of(answer.json(), profile)
 
 
-@pytest.mark.parametrize("profile", Profile)
+@pytest.mark.parametrize("profile", CHOICES)
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -63,7 +63,7 @@ async def test_an_unknown_route_is_a_404_for_people_and_programs(
     assert error["message"] == "This server has nothing at this address."
 
 
-@pytest.mark.parametrize("profile", Profile)
+@pytest.mark.parametrize("profile", CHOICES)
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [

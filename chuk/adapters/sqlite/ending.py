@@ -16,7 +16,8 @@ from chuk.credits.ledger import EntryKind, Resolved, UsageRecord
 from chuk.credits.money import MicroEuro
 
 _OPEN = """
-SELECT json_group_array(json_array(id, hex(user_id), amount, is_free_message, lapses, operation))
+SELECT json_group_array(json_array(id, hex(user_id), amount, is_free_message, lapses, operation,
+    hex(api_key_id)))
 FROM open_holds WHERE id IN"""
 _ENTER = """
 INSERT INTO ledger_entries
@@ -26,7 +27,7 @@ _KEEP_USAGE = """
 INSERT INTO usage_logs
     (id, user_id, operation, model_id, provider_slug, prompt_tokens, completion_tokens,
      total_tokens, total_cost_usd, held, charged, is_free_message, outcome, basis, is_zdr,
-     generation_id, tags, created_at)
+     generation_id, tags, created_at, api_key_id)
 """
 _FORGET = "DELETE FROM open_holds WHERE id IN"
 
@@ -82,7 +83,7 @@ def _write_down(
     used: list[tuple[Any, ...]],
 ) -> MicroEuro:
     """Add the rows of one end; return what it charges."""
-    hex_user, amount, is_free, lapses, operation = hold
+    hex_user, amount, is_free, lapses, operation, hex_api_key = hold
     hold_id, cost, usage = end
     user_id = bytes.fromhex(hex_user)
     kind = "release" if cost is None else "settle"
@@ -112,6 +113,7 @@ def _write_down(
             usage.generation_id,
             orjson.dumps(dict(usage.tags)).decode() if usage.tags else None,
             now,
+            bytes.fromhex(hex_api_key) or None,
         )
     )
     return MicroEuro(charged)

@@ -46,6 +46,7 @@ _ROWS = (
     _ENTRIES_OF_HOLDS,
     _OTHER_ENTRIES,
     "DELETE FROM usage_logs WHERE user_id = ?1",
+    "DELETE FROM api_keys WHERE user_id = ?1",
     "DELETE FROM purses WHERE user_id = ?1",
     "DELETE FROM subscriptions WHERE user_id = ?1",
     "DELETE FROM customers WHERE user_id = ?1",

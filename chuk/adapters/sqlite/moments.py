@@ -25,6 +25,12 @@ def moment(microseconds: int) -> datetime:
     return _START + timedelta(microseconds=microseconds)
 
 
+def begin_of(period: str, now: int) -> int:
+    """When the UTC `day` or `month` of a moment began."""
+    begin = now - now % DAY
+    return begin - (moment(now).day - 1) * DAY if period == "month" else begin
+
+
 def moment_or_none(microseconds: int | None) -> datetime | None:
     """The same for a column that may be empty."""
     return None if microseconds is None else moment(microseconds)

@@ -7,13 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from chuk.adapters.sqlite.moments import DAY, microseconds, moment
+from chuk.adapters.sqlite.moments import begin_of, microseconds
 from chuk.adapters.sqlite.purses import is_locked, make_purse
 from chuk.adapters.sqlite.statements import insert_rows, select_lists
 from chuk.clock import Clock
 from chuk.credits.ledger import Hold, HoldRequest
 from chuk.credits.money import MicroEuro, euros
-from chuk.errors import ChukError, Forbidden, InsufficientCredits, QuotaExceeded
+from chuk.errors import (
+    ChukError,
+    Forbidden,
+    InsufficientCredits,
+    InvalidToken,
+    QuotaExceeded,
+)
 
 _PURSES = """
 SELECT json_group_array(json_array(lower(hex(user_id)), available, held, free_total - free_used,
@@ -29,7 +35,15 @@ INSERT INTO ledger_entries
 _KEEP = """
 INSERT INTO open_holds
     (id, user_id, amount, is_free_message, operation, model_id, provider_slug,
-     owner, lease_until, opened_at)
+     owner, lease_until, opened_at, api_key_id)
+"""
+# What was settled through the key this month, and what is on hold; nobody asks without a budget.
+_API_KEY = """
+SELECT monthly_budget, CASE WHEN monthly_budget IS NOT NULL THEN
+    (SELECT coalesce(sum(charged), 0) FROM usage_logs WHERE api_key_id = ?1 AND created_at >= ?2)
+    + (SELECT coalesce(sum(amount), 0) FROM open_holds WHERE api_key_id = ?1)
+END
+FROM api_keys WHERE id = ?1 AND user_id = ?3
 """
 _SPENT = "SELECT coalesce(sum(charged), 0) FROM usage_logs WHERE user_id = ? AND created_at >= ?"
 
@@ -45,6 +59,15 @@ class _Purse:
     monthly_cap: int | None
     is_locked: bool
     is_new: bool = False
+
+
+@dataclass(slots=True)
+class _ApiKey:
+    """The budget of a key, and what of it the holds before this one have left spent."""
+
+    id: UUID
+    budget: int | None
+    spent: int
 
 
 class Opening:
@@ -64,6 +87,7 @@ class Opening:
         now = microseconds(self._clock())
         purses = self._purses(connection, requests)
         holds = _holds_entered(connection, requests)
+        keys = _ApiKeys(connection, now)
         new: list[tuple[HoldRequest, Hold]] = []
         answers: list[Hold | Exception] = []
         for request in requests:
@@ -71,7 +95,7 @@ class Opening:
             try:
                 hold = _repeated(holds.get(request.id), purse)
                 if hold is None:
-                    hold = _set_aside(connection, request, purse, now)
+                    hold = _set_aside(connection, request, purse, keys.of(request), now)
                     holds[request.id] = hold
                     new.append((request, hold))
                 answers.append(hold)
@@ -103,6 +127,34 @@ class Opening:
         return found
 
 
+class _ApiKeys:
+    """The keys that these requests came through, each looked up once."""
+
+    def __init__(self, connection: sqlite3.Connection, now: int) -> None:
+        self._connection = connection
+        self._now = now
+        self._known: dict[UUID, _ApiKey] = {}
+
+    def of(self, request: HoldRequest) -> _ApiKey | None:
+        """The request's key; None where it came through none.
+
+        Raises:
+            InvalidToken: the key is not there any more.
+        """
+        key_id = request.api_key_id
+        if key_id is None:
+            return None
+        if key_id not in self._known:
+            month = begin_of("month", self._now)
+            row = self._connection.execute(
+                _API_KEY, (key_id.bytes, month, request.user_id.bytes)
+            ).fetchone()
+            if row is None:
+                raise InvalidToken("This API key is not valid any more.")
+            self._known[key_id] = _ApiKey(key_id, row[0], row[1] or 0)
+        return self._known[key_id]
+
+
 def _holds_entered(
     connection: sqlite3.Connection, requests: Sequence[HoldRequest]
 ) -> dict[str, Hold]:
@@ -120,10 +172,16 @@ def _repeated(hold: Hold | None, purse: _Purse) -> Hold | None:
 
 
 def _set_aside(
-    connection: sqlite3.Connection, request: HoldRequest, purse: _Purse, now: int
+    connection: sqlite3.Connection,
+    request: HoldRequest,
+    purse: _Purse,
+    key: _ApiKey | None,
+    now: int,
 ) -> Hold:
     """Decide how much to hold, and take it out of the purse in hand."""
-    amount, is_free = _affordable(connection, request, purse, now)
+    amount, is_free = _affordable(connection, request, purse, key, now)
+    if key is not None:
+        key.spent += amount
     purse.available -= amount
     purse.held += amount
     purse.free_left -= is_free
@@ -131,7 +189,11 @@ def _set_aside(
 
 
 def _affordable(
-    connection: sqlite3.Connection, request: HoldRequest, purse: _Purse, now: int
+    connection: sqlite3.Connection,
+    request: HoldRequest,
+    purse: _Purse,
+    key: _ApiKey | None,
+    now: int,
 ) -> tuple[int, bool]:
     """How much to hold, and whether a free message is held instead."""
     if request.at_most <= 0:
@@ -147,6 +209,15 @@ def _affordable(
             operation=request.operation.value,
         )
     amount = min(request.at_most, purse.available)
+    if key is not None and key.budget is not None:
+        if key.budget - key.spent < at_least:
+            raise QuotaExceeded(
+                period="month",
+                cap=euros(MicroEuro(key.budget)),
+                spent=euros(MicroEuro(key.spent)),
+                api_key_id=key.id,
+            )
+        amount = min(amount, key.budget - key.spent)
     for period, cap in (("day", purse.daily_cap), ("month", purse.monthly_cap)):
         if cap is None:
             continue
@@ -161,9 +232,7 @@ def _affordable(
 
 def _spent(connection: sqlite3.Connection, user_id: UUID, period: str, now: int) -> int:
     """What was settled since the UTC day or month began."""
-    begin = now - now % DAY
-    if period == "month":
-        begin -= (moment(now).day - 1) * DAY
+    begin = begin_of(period, now)
     spent: int = connection.execute(_SPENT, (user_id.bytes, begin)).fetchone()[0]
     return spent
 
@@ -203,6 +272,7 @@ def _write(
                 request.owner,
                 microseconds(request.lease_until),
                 now,
+                None if request.api_key_id is None else request.api_key_id.bytes,
             )
             for request, hold in new
         ],

@@ -18,7 +18,7 @@ from chuk.credits.money import MicroEuro
 _COLUMNS = """
 SELECT id, created_at, operation, held, charged, is_free_message, model_id, provider_slug,
     prompt_tokens, completion_tokens, total_tokens, total_cost_usd, outcome, basis, is_zdr,
-    generation_id, tags
+    generation_id, tags, api_key_id
 FROM usage_logs
 """
 _NEWEST = f"{_COLUMNS} WHERE user_id = ? ORDER BY created_at DESC, id DESC LIMIT ?"
@@ -100,6 +100,7 @@ def _receipt(row: tuple[Any, ...]) -> Receipt:
         is_zdr,
         generation_id,
         tags,
+        api_key_id,
     ) = row
     return Receipt(
         id=hold_id,
@@ -108,6 +109,7 @@ def _receipt(row: tuple[Any, ...]) -> Receipt:
         held=MicroEuro(held),
         charged=MicroEuro(charged),
         is_free_message=bool(is_free_message),
+        api_key_id=None if api_key_id is None else UUID(bytes=api_key_id),
         usage=UsageRecord(
             model_id=model_id,
             provider_slug=provider_slug,

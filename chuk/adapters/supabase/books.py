@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chuk.accounts.ports import DeletionStep, DeletionStore
+from chuk.accounts.ports import ApiKeyStore, DeletionStep, DeletionStore
 from chuk.billing.ports import BillingStore
 from chuk.clock import Clock, utc_now
 from chuk.credits.ports import LedgerStore
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SupabaseBooks:
-    """Three stores on one project.
+    """Four stores on one project.
 
     Attributes:
         steps: what else of a person is in the project, in the order in which it must go: files
@@ -27,6 +27,7 @@ class SupabaseBooks:
     ledger: LedgerStore
     billing: BillingStore
     deletions: DeletionStore
+    api_keys: ApiKeyStore
     steps: Sequence[DeletionStep]
     project: SupabaseProject
 
@@ -46,6 +47,7 @@ def open_supabase_books(
     """
     # Here, so that a server without a project does not pay for loading supabase-py.
     from chuk.adapters.supabase import (  # noqa: PLC0415
+        api_keys,
         billing,
         client,
         deletions,
@@ -59,6 +61,7 @@ def open_supabase_books(
         ledger=ledger.SupabaseLedger(project, free_messages=free_messages, clock=clock),
         billing=billing.SupabaseBilling(project, free_messages=free_messages, clock=clock),
         deletions=deletions.SupabaseDeletions(project, free_messages=free_messages, clock=clock),
+        api_keys=api_keys.SupabaseApiKeys(project, free_messages=free_messages, clock=clock),
         steps=(storage.SupabaseFiles(project), users.SupabaseSignIn(project)),
         project=project,
     )

@@ -26,6 +26,7 @@ from chuk.errors import (
     Forbidden,
     InsufficientCredits,
     InternalError,
+    InvalidToken,
     QuotaExceeded,
     ServiceUnavailable,
 )
@@ -91,8 +92,8 @@ class SupabaseProject:
         Raises:
             ServiceUnavailable: no answer, or none that makes sense. It may have happened.
             InternalError: the database refused what we said.
-            InsufficientCredits, QuotaExceeded, Forbidden, OpenHoldsError, LookupError, ValueError:
-                as the function found.
+            InsufficientCredits, QuotaExceeded, InvalidToken, Forbidden, OpenHoldsError,
+                LookupError, ValueError: as the function found.
         """
         body = {f"p_{name}": _json(value) for name, value in parameters.items()}
         try:
@@ -130,6 +131,8 @@ def _translated(function: str, error: APIError) -> Exception:
     code = error.code or ""
     if code == "CK400":
         return ValueError(function)
+    if code == "CK401":
+        return InvalidToken("This API key is not valid any more.")
     if code == "CK403":
         return Forbidden()
     if code == "CK404":
@@ -160,4 +163,5 @@ def _refusal(code: str, detail: dict[str, Any]) -> Exception:
         period=str(detail["period"]),
         cap=euros(MicroEuro(int(detail["cap"]))),
         spent=euros(MicroEuro(int(detail["spent"]))),
+        api_key_id=UUID(detail["api_key_id"]) if "api_key_id" in detail else None,
     )

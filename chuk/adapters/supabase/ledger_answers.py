@@ -122,6 +122,7 @@ def receipt(answer: Any) -> Receipt:
             generation_id=answers.optional(answers.text)(row["generation_id"]),
             tags=_tags(row["tags"]),
         ),
+        api_key_id=answers.optional(UUID)(row.get("api_key_id")),
     )
 
 

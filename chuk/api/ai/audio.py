@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
-from chuk.api.ai.schemas import Number
+from chuk.api.fields import Number
 from chuk.api.keys import TRANSCRIPTIONS
 from chuk.errors import (
     CorruptFile,

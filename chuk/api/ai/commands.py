@@ -7,8 +7,8 @@ from typing import Any
 
 from aiohttp import web
 
-from chuk.api.ai.images import corrected, to_data_url
 from chuk.api.ai.schemas import ChatRequest
+from chuk.api.attached_pictures import corrected, to_data_url
 from chuk.chat.command import ChatCommand, Message
 from chuk.errors import FileTooLarge, InvalidRequest
 from chuk.settings import Chat

@@ -7,8 +7,8 @@ from typing import Any
 from aiohttp import web
 
 from chuk.api.ai.drawing import PRESETS
-from chuk.api.ai.images import SUPPORTED
 from chuk.api.ai.schemas import ChatRequest, ConfigQuery
+from chuk.api.attached_pictures import SUPPORTED
 from chuk.api.keys import CATALOG, SPEECH, TRANSCRIPTIONS
 from chuk.catalog.wire import model_object
 from chuk.media.convert import SUPPORTED as FILE_FORMATS

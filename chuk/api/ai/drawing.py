@@ -7,8 +7,9 @@ from typing import Any
 from aiohttp import hdrs, web
 from marshmallow import EXCLUDE, Schema, fields, validate
 
-from chuk.api.ai.schemas import WholeNumber
+from chuk.api.fields import WholeNumber
 from chuk.api.keys import DRAWING, PICTURES
+from chuk.api.served_at import served_at
 from chuk.credits.money import euros
 from chuk.errors import (
     ContentFiltered,
@@ -105,7 +106,7 @@ async def generate_image(request: web.Request) -> dict[str, Any]:
     )
     return {
         "success": True,
-        "image_url": f"{_served_at(request)}/v1/ai/images/{drawn.name}",
+        "image_url": f"{served_at(request)}/v1/ai/images/{drawn.name}",
         "width": drawn.width,
         "height": drawn.height,
         "seed": drawn.seed,
@@ -180,12 +181,6 @@ def _size(prompt: str, values: dict[str, Any]) -> tuple[int, int]:
         raise InvalidDimensions("Give either a preset as image_size or a custom size.")
     check_commission(prompt, width, height)
     return width, height
-
-
-def _served_at(request: web.Request) -> str:
-    """The address that clients use, without a slash at the end."""
-    public_url = request.config_dict[SETTINGS].server.public_url
-    return (public_url or f"{request.scheme}://{request.host}").rstrip("/")
 
 
 ROUTES = [

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
+from chuk.api.fields import Number, Tags, WholeNumber
 from chuk.api.model_list import Model
 
 _ROLES = ("system", "user", "assistant")
 _MAX_HISTORY = 2_000
-_MAX_TAGS = 16
-_MAX_TAG_LENGTH = 200
 # How the OpenAPI document shows what `History` reads.
 _HISTORY = {
     "type": "array",
@@ -48,32 +45,6 @@ _HISTORY = {
         },
     },
 }
-
-
-class WholeNumber(fields.Integer):
-    """An integer, or a float without a fraction; never a boolean or a text."""
-
-    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValidationError("Not a valid integer.")
-        if isinstance(value, float) and not value.is_integer():
-            raise ValidationError("Not a valid integer.")
-        return int(value)
-
-
-class Number(fields.Float):
-    """A finite number; never a boolean or a text."""
-
-    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValidationError("Not a valid number.")
-        try:
-            number = float(value)
-        except OverflowError:
-            raise ValidationError("Not a valid number.") from None
-        if not math.isfinite(number):
-            raise ValidationError("Not a valid number.")
-        return number
 
 
 class History(fields.Field[list[dict[str, Any]]]):
@@ -127,23 +98,6 @@ def _parts(parts: list[Any]) -> tuple[str, list[str]]:
 
 def _all_text(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-class Tags(fields.Dict):
-    """Small, flat metadata; what is not small and flat is left out, as the contract says."""
-
-    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> dict[str, str]:
-        if not isinstance(value, Mapping):
-            raise ValidationError("Not a valid object.")
-        flat = {
-            str(name): str(item)
-            for name, item in value.items()
-            if isinstance(item, (str, int, float, bool))
-        }
-        small = len(flat) <= _MAX_TAGS and all(
-            len(name) + len(item) <= _MAX_TAG_LENGTH for name, item in flat.items()
-        )
-        return flat if small and len(flat) == len(value) else {}
 
 
 class ChatRequest(Schema):

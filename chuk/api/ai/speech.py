@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
-from chuk.api.ai.schemas import WholeNumber
+from chuk.api.fields import WholeNumber
 from chuk.api.keys import SPEECH
+from chuk.api.spoken_answer import spoken_answer
 from chuk.errors import (
-    ChukError,
     FeatureDisabled,
     GenerationFailed,
     InsufficientCredits,
@@ -23,10 +21,9 @@ from chuk.errors import (
     QuotaExceeded,
     UnsupportedFormat,
 )
-from chuk.logs import logger
 from chuk.media.utterance import HIGHEST_RATE, LOWEST_RATE, TEXT_MAX, AudioEncoding, Utterance
 from chuk.web.bodies import FORM, JSON, MULTIPART, read_form
-from chuk.web.keys import PRINCIPAL, SETTINGS
+from chuk.web.keys import SETTINGS
 from chuk.web.routes import Route
 from chuk.web.validation import checked, typed
 
@@ -105,56 +102,10 @@ async def speak(request: web.Request) -> web.StreamResponse:
     What fails before the first sound is a plain error. Afterwards the connection is cut inside
     the body, so that nobody takes half a text for the whole.
     """
-    services = request.config_dict
-    speech = services.get(SPEECH)
+    speech = request.config_dict.get(SPEECH)
     if speech is None:
         raise FeatureDisabled(OFF)
-    utterance = await _utterance(request)
-    patience = services[SETTINGS].chat.stall_timeout
-    response: web.StreamResponse | None = None
-    try:
-        async with speech.spoken(request[PRINCIPAL].user_id, utterance) as audio:
-            response = web.StreamResponse(
-                headers={
-                    "Content-Type": utterance.encoding.media_type,
-                    "Cache-Control": "no-store",
-                    "X-Accel-Buffering": "no",
-                    # Names may have letters that a header may not.
-                    "X-Voice": quote(speech.voice_for(utterance.voice_id), safe=" /:+@"),
-                }
-            )
-            await response.prepare(request)
-            async for sound in audio:
-                async with asyncio.timeout(patience):
-                    await response.write(sound)
-        # Once the client is told that this was all, the books say so too.
-        async with asyncio.timeout(patience):
-            await response.write_eof()
-    except ChukError:
-        if response is None:
-            raise
-        _cut(request)
-    except TimeoutError:
-        logger("speech").warning("stalled client cut")
-        if request.transport is not None:
-            request.transport.abort()
-    except ConnectionError:
-        logger("speech").info("client left")
-    assert response is not None
-    return response
-
-
-def _cut(request: web.Request) -> None:
-    """End the connection inside the body."""
-    transport = request.transport
-    if transport is None:
-        return
-    if request.version >= HttpVersion11:
-        # What was spoken still arrives; that the last chunk is missing tells the rest.
-        transport.close()
-    else:
-        # Closing is how a whole body ends there.
-        transport.abort()
+    return await spoken_answer(request, speech, await _utterance(request))
 
 
 async def _utterance(request: web.Request) -> Utterance:

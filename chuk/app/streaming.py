@@ -1,0 +1,86 @@
+"""Turns, what is kept of them, and the way back to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from chuk.catalog.service import Catalog
+from chuk.chat.generation import Patience
+from chuk.chat.ports import StreamStore, Upstream
+from chuk.chat.recording import MemoryStreams, StreamBounds
+from chuk.chat.streams import Streams
+from chuk.chat.turn import Turns
+from chuk.credits.service import Credits
+from chuk.settings import Settings
+from chuk.web.watch import Tick
+
+
+@dataclass(frozen=True, slots=True)
+class Streaming:
+    """What the application needs of it.
+
+    Attributes:
+        store: where turns are recorded.
+        tick: looks at the running turns, then at what was kept long enough.
+        erasure: the step of a deletion that stops a user's turns and forgets them.
+    """
+
+    turns: Turns
+    streams: Streams
+    store: StreamStore
+    tick: Tick
+    erasure: TurnsErasure
+
+    async def drain(self) -> None:
+        """End every turn of this process, then those who follow."""
+        await self.turns.drain(0)
+        await self.streams.drain()
+
+
+def make_streaming(
+    settings: Settings, catalog: Catalog, upstream: Upstream, credit_service: Credits
+) -> Streaming:
+    """Put the turns of this process together."""
+    chat = settings.chat
+    store = MemoryStreams(
+        StreamBounds(
+            stream=chat.stream_max_bytes,
+            user=chat.stream_user_bytes,
+            total=chat.stream_total_bytes,
+            keep=chat.resume_keep,
+        )
+    )
+    turns = Turns(
+        catalog=catalog,
+        upstream=upstream,
+        credit_service=credit_service,
+        patience=Patience(
+            first_byte=settings.upstream.first_byte_timeout,
+            between_reads=settings.upstream.read_timeout,
+            silence=chat.silence_interval,
+        ),
+        streams=store,
+        grace=chat.resume_grace,
+    )
+
+    async def tick(now: float) -> None:
+        await turns.tick(now)
+        await store.tick(now)
+
+    return Streaming(turns, Streams(store, turns), store, tick, TurnsErasure(turns, store))
+
+
+class TurnsErasure:
+    """The step of a deletion that stops what an account still pays for, and forgets it."""
+
+    name = "turns"
+
+    def __init__(self, turns: Turns, store: StreamStore) -> None:
+        self._turns = turns
+        self._store = store
+
+    async def run(self, user_id: UUID) -> None:
+        """Stop this process's turns of the user, wait for their books, keep nothing of them."""
+        await self._turns.stopped(user_id)
+        await self._store.erase(user_id)
