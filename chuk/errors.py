@@ -14,7 +14,7 @@
     ├── RateLimited, QuotaExceeded 429
     ├── InternalError 500 ──── StreamInterrupted (inside a stream only), ConversionFailed,
     │                          GenerationFailed
-    ├── ProviderError 502 ──── TranscriptionFailed
+    ├── ProviderError 502 ──── RequestRefused, TranscriptionFailed
     ├── ServiceUnavailable 503 ┬ ModelUnavailable, FeatureDisabled
     └── ProviderTimeout 504
 
@@ -298,22 +298,16 @@ class QuotaExceeded(ChukError):
     Args:
         period: `day` or `month`, both in UTC.
         cap, spent: euros, for printing; `spent` includes what is on hold.
-        api_key_id: of the personal API key whose budget it is, not its owner's cap.
+        key: `api_key_id` of the API key whose budget it is, where it is no spending cap.
     """
 
     code = "QUOTA_EXCEEDED"
     status = 429
     sentence = "Your own spending cap is reached. Raise it, or wait until it starts anew."
 
-    def __init__(
-        self, *, period: str, cap: float, spent: float, api_key_id: UUID | None = None
-    ) -> None:
-        details: dict[str, object] = {"period": period, "cap": cap, "spent": spent}
-        if api_key_id is None:
-            super().__init__(details=details)
-        else:
-            details["api_key_id"] = str(api_key_id)
-            super().__init__("The monthly budget of this API key is used up.", details=details)
+    def __init__(self, *, period: str, cap: float, spent: float, **key: str) -> None:
+        said = "The monthly budget of this API key is used up." if key else None
+        super().__init__(said, details={"period": period, "cap": cap, "spent": spent, **key})
 
 
 class InternalError(ChukError):
@@ -351,6 +345,10 @@ class ProviderError(ChukError):
     code = "PROVIDER_ERROR"
     status = 502
     sentence = "The model's provider answered with an error."
+
+
+class RequestRefused(ProviderError):
+    """Upstream did not accept this very request, which says nothing about its health."""
 
 
 class TranscriptionFailed(ProviderError):

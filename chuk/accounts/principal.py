@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
@@ -30,6 +30,7 @@ class Principal:
         expires_at: when the token or the key ends, Unix seconds.
         api_key_id: of the key that speaks; None: the user is signed in.
         scopes: all that the key may do. Of a signed-in user: empty, and asked by nobody.
+        api_key_digest: by which the key is known; never printed.
     """
 
     user_id: UUID
@@ -37,6 +38,7 @@ class Principal:
     expires_at: int
     api_key_id: UUID | None = None
     scopes: frozenset[Scope] = frozenset()
+    api_key_digest: bytes | None = field(default=None, repr=False)
 
     def may(self, scope: Scope | None) -> bool:
         """Whether this caller may do what needs `scope`; None: what no key may ever do."""

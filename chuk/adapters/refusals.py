@@ -19,6 +19,7 @@ from chuk.errors import (
     ModelUnavailable,
     ProviderError,
     ProviderTimeout,
+    RequestRefused,
 )
 
 # OpenAI and its imitators: `context_length_exceeded`; llama.cpp: `exceed_context_size_error`;
@@ -32,6 +33,7 @@ _ASKED = re.compile(
     r"(?:requested(?: about)?|resulted in|request has) ([0-9]{1,9})\b", re.IGNORECASE
 )
 _SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
+_NOT_ACCEPTED = frozenset({400, 413, 422})
 _NO_CAPACITY = frozenset({404, 429, 503, 529})
 _TOO_SLOW = frozenset({408, 504, 522, 524})
 
@@ -58,7 +60,7 @@ def refusal(
     if "content_filter" in named or "content_policy" in named:
         return ContentFiltered()
     sentence = f"{named} {error.get('message')}"
-    if status in (400, 413, 422) and _CONTEXT.search(sentence):
+    if status in _NOT_ACCEPTED and _CONTEXT.search(sentence):
         return ContextTooLong(
             max_tokens=_count(error.get("n_ctx")) or _number(_LIMIT, sentence),
             requested_tokens=_count(error.get("n_prompt_tokens")) or _number(_ASKED, sentence),
@@ -68,6 +70,8 @@ def refusal(
         return ModelUnavailable(retry_after=retry_after)
     if status in _TOO_SLOW:
         return ProviderTimeout()
+    if status in _NOT_ACCEPTED:
+        return RequestRefused()
     # 401, 402 and 403 are about our own key and account: never the user's 401 or 402.
     return ProviderError()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from chuk.accounts.api_keys import ApiKeys
 from chuk.accounts.deletion import Deletions
 from chuk.api.health_check import HealthCheck
 from chuk.billing.checkout import Checkout
@@ -37,6 +38,7 @@ OPENAPI = web.AppKey("openapi", dict[str, Any])
 STATUS = web.AppKey("status", StatusDesk)
 DELETIONS = web.AppKey("deletions", Deletions)
 LEDGER = web.AppKey("ledger", LedgerStore)
+API_KEYS = web.AppKey("api_keys", ApiKeys)
 CREDITS = web.AppKey("credits", Credits)
 RECEIPTS = web.AppKey("receipts", Receipts)
 QUOTES = web.AppKey("quotes", Quotes)

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from chuk.api import deletion
+from chuk.api import api_keys, deletion
 from chuk.api.keys import CREDITS, RECEIPTS, STATUS
 from chuk.api.status_schema import UserStatus
 from chuk.api.usage_schemas import SpendingCapBody, Usage, UsageQuery, cap_object
@@ -115,5 +115,6 @@ ROUTES: list[Route] = [
         response=SpendingCapBody,
         errors=(ServiceUnavailable, UnsupportedFormat),
     ),
+    *api_keys.ROUTES,
     deletion.ROUTE,
 ]

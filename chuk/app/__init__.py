@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from secrets import token_hex
 
 import aiohttp
 from aiohttp import web
 
 from chuk import __version__
+from chuk.accounts.api_keys import ApiKeys
+from chuk.accounts.bearers import Bearers
 from chuk.accounts.deletion import DeletionPace, Deletions, Records
 from chuk.accounts.locks import LockedAccounts
 from chuk.accounts.ports import DeletionStep
@@ -16,6 +18,7 @@ from chuk.adapters.push_client import PushClient
 from chuk.api import ai, public, stripe, user, webhooks
 from chuk.api.health_check import HealthCheck
 from chuk.api.keys import (
+    API_KEYS,
     CATALOG,
     CHECKOUT,
     CONVERSIONS,
@@ -24,6 +27,7 @@ from chuk.api.keys import (
     DRAWING,
     EVENT_READER,
     HEALTH,
+    IDEMPOTENCY,
     INBOX,
     LEDGER,
     OPENAPI,
@@ -41,18 +45,17 @@ from chuk.app.converting import Converting, make_conversions
 from chuk.app.drawing import Atelier, make_drawing
 from chuk.app.embedded import ALONE, Embedded
 from chuk.app.hearing import Hearing, make_hearing
+from chuk.app.idempotency import KeyedWork, make_idempotency
 from chuk.app.models import choose_models
 from chuk.app.parts import Part, Wiring
 from chuk.app.payments import Payments, is_billing_on, make_payments
 from chuk.app.sharing import make_sharing
 from chuk.app.sign_in import embedded_issuer, log_salt, token_verifier
 from chuk.app.speaking import Speaking, make_speech
-from chuk.app.streaming import Streaming, make_streaming
+from chuk.app.streaming import make_streaming
 from chuk.billing.erasure import UnreachableSubscription
 from chuk.billing.status import StatusDesk
 from chuk.books import Books, open_books
-from chuk.catalog.service import Catalog
-from chuk.catalog.store import CatalogStore
 from chuk.credits.pricing import PriceList
 from chuk.credits.quotes import Quotes
 from chuk.credits.receipts import Receipts
@@ -114,17 +117,12 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         user_agent=_USER_AGENT,
     )
     models = choose_models(settings, session, push, embedded)
-    catalog = Catalog(
-        models.source,
-        store=CatalogStore(settings.server.data_dir / "catalog.json", origin=models.origin),
-        selection=models.selection,
-        refresh_interval=settings.upstream.catalog_refresh,
-    )
     verifier, tokens = token_verifier(settings, session)
     connections = Connections(settings.chat.stall_timeout)
     sharing = make_sharing(settings, owner, carries=lambda: len(connections))
-    rate_limits = sharing.rate_limits
+    rate_limits, catalog = sharing.rate_limits, sharing.catalog(settings, models)
     books = await open_books(settings)
+    api_keys = ApiKeys(books.api_keys, log_salt=log_salt(settings))
     prices = PriceList(settings.prices.usd_to_eur, settings.prices.margin)
     credit_service = Credits(
         books.ledger,
@@ -157,7 +155,9 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         else None
     )
     locks = LockedAccounts(books.deletions, on_locked=turns.stop_of)
-    deletions = _deletions(settings, books, streaming, payments, locks, owner, sharing.leadership)
+    idempotency = make_idempotency(settings, books.ledger, owner, sharing.connection)
+    stopped: list[DeletionStep] = [streaming.erasure, KeyedWork(idempotency)]
+    deletions = _deletions(settings, books, stopped, payments, locks, owner, sharing.leadership)
     sockets = OpenSockets(settings.chat.socket_idle_timeout)
     health = HealthCheck(
         {
@@ -177,6 +177,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         await catalog.start()
         watch.start()
         await credit_service.start()
+        await idempotency.start()
         await reconciler.start()
         await locks.start()
         await deletions.start()
@@ -191,6 +192,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         await locks.close()
         await watch.close()
         await catalog.close()
+        await idempotency.close()
         await converting.close()
         await hearing.close()
         await atelier.pictures.close()
@@ -203,6 +205,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         if models.server is not None:
             await models.server.close()
         await speaking.close()
+        await api_keys.close()
         await books.close()
         await sharing.close()
         push.close()
@@ -218,12 +221,13 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
             await models.server.ready()
         await catalog.refreshed()
 
-    root[SETTINGS], root[VERIFIER], root[RATE_LIMITS] = settings, verifier, rate_limits
+    bearers = root[VERIFIER] = Bearers(verifier, api_keys)
+    root[SETTINGS], root[RATE_LIMITS], root[API_KEYS] = settings, rate_limits, api_keys
     root[CONNECTIONS], root[SOCKETS], root[LOCKED_ACCOUNTS] = connections, sockets, locks
     root[PRESENCE] = sharing.presence
     addresses = root[ADDRESSES] = ClientAddresses(settings.server.trusted_proxies)
     root[CATALOG], root[TURNS], root[HEALTH] = catalog, turns, health
-    root[STREAMS] = streaming.streams
+    root[STREAMS], root[IDEMPOTENCY] = streaming.streams, idempotency
     root[LEDGER], root[CREDITS], root[DELETIONS] = books.ledger, credit_service, deletions
     root[RECEIPTS], root[QUOTES] = Receipts(books.ledger), Quotes(books.ledger)
     root[STATUS] = StatusDesk(books.billing, books.ledger, plan=settings.plan.name)
@@ -244,7 +248,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
             identify,
             render_errors,
             limit_bodies(routes),
-            require_auth(routes, verifier, rate_limits, addresses, locks),
+            require_auth(routes, bearers, rate_limits, addresses, locks),
             limit_rates(routes, rate_limits, addresses),
         ]
     )
@@ -288,14 +292,14 @@ def _hang_media(
 def _deletions(
     settings: Settings,
     books: Books,
-    streaming: Streaming,
+    stopped: Sequence[DeletionStep],
     payments: Payments | None,
     locks: LockedAccounts,
     owner: str,
     leadership: Leadership,
 ) -> Deletions:
-    """Everything of a person, in the order in which it must go."""
-    steps: list[DeletionStep] = [streaming.erasure]
+    """Everything of a person, in the order in which it must go; first what still costs."""
+    steps: list[DeletionStep] = [*stopped]
     steps.append(
         UnreachableSubscription(books.billing) if payments is None else payments.billing.erasure
     )

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from chuk.adapters.redis.connection import RedisConnection
 from chuk.adapters.redis.idempotency import RedisIdempotency
-from chuk.adapters.redis.sealing import Seals
 from chuk.adapters.sqlite.idempotency import FILE_NAME, SqliteIdempotency
+from chuk.app.sealing import stream_seals
 from chuk.chat.generation import new_stream_id
 from chuk.credits.ports import LedgerStore
 from chuk.idempotency.ports import IdempotencyStore
@@ -20,17 +20,19 @@ def make_idempotency(
     ledger: LedgerStore,
     owner: str,
     connection: RedisConnection | None,
-    seals: Seals | None,
 ) -> Idempotency:
     """The service; nothing is opened yet.
 
     Args:
         owner: this process, unlike any other.
-        connection, seals: both where there is Redis.
+        connection: where there is Redis.
+
+    Raises:
+        OSError: the data folder cannot be written.
     """
     store: IdempotencyStore
-    if connection is not None and seals is not None:
-        store = RedisIdempotency(connection, seals)
+    if connection is not None:
+        store = RedisIdempotency(connection, stream_seals(settings))
     else:
         store = SqliteIdempotency(settings.server.data_dir / FILE_NAME)
     return Idempotency(

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from chuk.adapters.redis.catalog import LOOKS, SharedModelSource
 from chuk.adapters.redis.connection import RedisAway, RedisConnection
 from chuk.adapters.redis.leadership import RedisLeadership
 from chuk.adapters.redis.limits import RedisRateLimits
 from chuk.adapters.redis.presence import RedisPresence
+from chuk.app.models import Models
 from chuk.app.parts import Part
+from chuk.catalog.service import Catalog
+from chuk.catalog.store import CatalogStore
 from chuk.errors import ServiceUnavailable
 from chuk.leadership import Alone, Leadership
 from chuk.presence import OnlyOne, Presence
@@ -36,6 +40,25 @@ class Sharing:
     part: Part
     start: Callable[[], Awaitable[None]]
     close: Callable[[], Awaitable[None]]
+
+    def catalog(self, settings: Settings, models: Models) -> Catalog:
+        """The model list, from these models; fetched once for all that share."""
+        interval, source = settings.upstream.catalog_refresh, models.source
+        if self.connection is not None:
+            source = SharedModelSource(
+                source,
+                self.connection,
+                origin=models.origin,
+                selection=models.selection,
+                fresh_for=interval,
+            )
+            interval /= LOOKS
+        return Catalog(
+            source,
+            store=CatalogStore(settings.server.data_dir / "catalog.json", origin=models.origin),
+            selection=models.selection,
+            refresh_interval=interval,
+        )
 
 
 def make_sharing(settings: Settings, owner: str, carries: Callable[[], int]) -> Sharing:

@@ -14,6 +14,8 @@ class ModelSource(Protocol):
     async def fetch(self, known: Sequence[Model]) -> Sequence[Model]:
         """Return every model that may be offered now, already restricted to ZDR providers.
 
+        The same object as the last time means that nothing has changed.
+
         Args:
             known: the last known list, from which a model whose own page cannot be had is kept.
 

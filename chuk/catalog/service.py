@@ -71,6 +71,7 @@ class Catalog:
         self._sleep = sleep
         self._snapshot: _Snapshot | None = None
         self._saved_version = ""
+        self._fetched: Sequence[Model] | None = None
         self._one_at_a_time = asyncio.Lock()
         self._refreshed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -141,7 +142,9 @@ class Catalog:
             known = self._snapshot.known if self._snapshot else ()
             try:
                 models = await self._source.fetch(known)
-                await self._install(models, whence="source")
+                if models is not self._fetched:
+                    await self._install(models, whence="source")
+                    self._fetched = models
             except CatalogUnavailable as error:
                 self.failed_refreshes += 1
                 _log.warning(

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from chuk.catalog.models import Provider
+
 Role = Literal["system", "user", "assistant", "tool"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high"]
 
@@ -55,6 +57,12 @@ class Extras:
         """Bytes of what the model reads of it, besides the messages."""
         return len(self.tools or b"") + len(self.response_format or b"")
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What the provider has to understand, or the answer would be none; OpenAI's names."""
+        asked = {"tools": self.tools, "response_format": self.response_format}
+        return tuple(name for name, value in asked.items() if value is not None)
+
 
 NO_EXTRAS = Extras()
 
@@ -79,12 +87,22 @@ class ChatCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A provider that may serve, and the longest answer that it has room for."""
+
+    provider: Provider
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class CompletionRequest:
     """What upstream is asked for: the command, resolved against the catalogue.
 
     Attributes:
         providers: slugs that may serve, the preferred one first; all of them keep no data.
         max_tokens: already within the provider's and the context's limit.
+        upstream: where the model lives.
+        candidates: who `providers` are, in the same order.
     """
 
     model_id: str
@@ -95,3 +113,5 @@ class CompletionRequest:
     reasoning_effort: ReasoningEffort | None = None
     allow_fallbacks: bool = False
     extras: Extras = NO_EXTRAS
+    upstream: str = ""
+    candidates: tuple[Candidate, ...] = ()

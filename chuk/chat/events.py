@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from chuk.catalog.models import Provider
 from chuk.credits.ledger import Basis
 from chuk.credits.money import MicroEuro
 from chuk.errors import ChukError
@@ -85,7 +86,17 @@ class Ended:
     """Upstream's own end of the stream; nothing follows."""
 
 
-UpstreamEvent = Content | Reasoning | ToolCalls | Opened | UpstreamUsage | Finished | Ended
+@dataclass(slots=True)
+class Routed:
+    """From here on this provider is asked: what another one said before, came to nothing.
+
+    Only before the first piece of an answer.
+    """
+
+    provider: Provider
+
+
+UpstreamEvent = Content | Reasoning | ToolCalls | Opened | UpstreamUsage | Finished | Ended | Routed
 
 
 # What only a turn says.

@@ -146,6 +146,7 @@ class MemoryStreams:
         self._finished: dict[float, OrderedDict[str, MemoryRecording]] = {}
         self._dropped_and_told = 0
         self._stop: Callable[[str], object] | None = None
+        self._when_dropped: Callable[[MemoryRecording], object] | None = None
 
     # What a turn and its followers call.
 
@@ -223,6 +224,17 @@ class MemoryStreams:
         for recording in tuple(person.streams.values()) if person is not None else ():
             self._give_up(recording)
 
+    # What calls who brings these answers to others.
+
+    def when_dropped(self, callback: Callable[[MemoryRecording], object]) -> None:
+        """From now on call this with each answer that is given up for a bound."""
+        self._when_dropped = callback
+
+    def give_up(self, stream_id: str) -> None:
+        """Forget an answer, and leave nothing to those who still read it."""
+        if (recording := self._kept.get(stream_id)) is not None:
+            self._give_up(recording)
+
     # What recordings call.
 
     def make_room(self, recording: MemoryRecording) -> None:
@@ -280,6 +292,8 @@ class MemoryStreams:
     def _drop(self, recording: MemoryRecording) -> None:
         self.dropped += 1
         self._give_up(recording)
+        if self._when_dropped is not None:
+            self._when_dropped(recording)
 
     def _give_up(self, recording: MemoryRecording) -> None:
         """Forget it, and leave nothing to those who still read it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chuk.catalog.models import Provider
 from chuk.chat.books import TurnFacts, TurnReceipt
 from chuk.chat.events import (
     Content,
@@ -10,6 +11,7 @@ from chuk.chat.events import (
     Finished,
     Opened,
     Reasoning,
+    Routed,
     Speed,
     ToolCalls,
     UpstreamUsage,
@@ -80,7 +82,7 @@ class Tally:
         self.pieces += len(event.deltas)
         self._answer_bytes += sum(map(len, event.deltas))
 
-    def note(self, event: Opened | UpstreamUsage | Finished | Ended) -> None:
+    def note(self, event: Opened | UpstreamUsage | Finished | Ended | Routed) -> None:
         """Remember what upstream says of itself."""
         if isinstance(event, UpstreamUsage):
             self._usage = event
@@ -88,6 +90,8 @@ class Tally:
             self._has_ended = True
         elif isinstance(event, Finished):
             self._finish_reason = event.reason
+        elif isinstance(event, Routed):
+            self._begin_anew(event.provider)
         else:
             self.generation_id = event.generation_id
             # With fallbacks allowed another provider may have answered; its price is the one to
@@ -96,6 +100,12 @@ class Tally:
                 if provider.name == event.provider_name:
                     self.provider = provider
                     return
+
+    def _begin_anew(self, provider: Provider) -> None:
+        """Forget an attempt that came to nothing: its user neither hears of it nor pays for it."""
+        self.provider = provider
+        self.generation_id = self._usage = self._finish_reason = None
+        self._has_ended = self.has_been_read = False
 
     def ending(self) -> ChukError | Done:
         """What upstream's own end means."""

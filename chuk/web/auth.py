@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from aiohttp import hdrs, web
 
+from chuk.accounts.bearers import Bearers
 from chuk.accounts.principal import Principal
-from chuk.accounts.tokens import TokenVerifier
 from chuk.errors import InvalidToken, Unauthorized
 from chuk.web.keys import PRINCIPAL
 
 
-async def authenticate(request: web.Request, verifier: TokenVerifier) -> Principal:
-    """Verify the request's bearer token and remember whom it speaks for.
+async def authenticate(request: web.Request, verifier: Bearers) -> Principal:
+    """Verify the request's token or API key and remember whom it speaks for.
 
     Raises:
         Unauthorized: there is no token.

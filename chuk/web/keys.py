@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from chuk.accounts.bearers import Bearers
 from chuk.accounts.locks import LockedAccounts
 from chuk.accounts.principal import Principal
-from chuk.accounts.tokens import TokenVerifier
 from chuk.errors import Unauthorized
 from chuk.presence import Presence
 from chuk.settings import Settings
@@ -16,7 +16,7 @@ from chuk.web.limits import Decision, RateLimits
 from chuk.web.open_sockets import OpenSockets
 
 SETTINGS = web.AppKey("settings", Settings)
-VERIFIER = web.AppKey("verifier", TokenVerifier)
+VERIFIER = web.AppKey("verifier", Bearers)
 RATE_LIMITS = web.AppKey("rate_limits", RateLimits)
 ADDRESSES = web.AppKey("addresses", ClientAddresses)
 CONNECTIONS = web.AppKey("connections", Connections)

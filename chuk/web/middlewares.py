@@ -3,8 +3,8 @@
 1. `identify`: the request's id, and one log line when it is over
 2. `render_errors`: every error, the framework's own included, in the client's wire profile
 3. `limit_bodies`: a body that announces itself as too large is refused unread
-4. `require_auth`: a principal whose account is not locked, for every route that does not say
-   otherwise
+4. `require_auth`: a principal whose account is not locked, and whose API key, if it is one, may
+   do this; for every route that does not say otherwise
 5. `limit_rates`: the user's or the address's bucket
 
 Preflights pass 3 to 5: browsers send them without a token.
@@ -20,8 +20,8 @@ from random import getrandbits
 from aiohttp import hdrs, web
 from aiohttp_sse import EventSourceResponse
 
+from chuk.accounts.bearers import Bearers, require_scope
 from chuk.accounts.locks import LockedAccounts
-from chuk.accounts.tokens import TokenVerifier
 from chuk.errors import (
     ChukError,
     FileTooLarge,
@@ -132,12 +132,12 @@ def limit_bodies(routes: RouteTable) -> Callable[..., Awaitable[web.StreamRespon
 
 def require_auth(
     routes: RouteTable,
-    verifier: TokenVerifier,
+    verifier: Bearers,
     rate_limits: RateLimits,
     addresses: ClientAddresses,
     locks: LockedAccounts,
 ) -> Callable[..., Awaitable[web.StreamResponse]]:
-    """Verify the bearer token wherever the route does not say otherwise."""
+    """Verify the token or the API key wherever the route does not say otherwise."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Next) -> web.StreamResponse:
@@ -163,6 +163,8 @@ def require_auth(
         else:
             if route.auth is Auth.BEARER and not route.allows_locked:
                 await locks.check(principal.user_id)
+            if route.auth is Auth.BEARER:
+                require_scope(principal, route.scope)
         return await handler(request)
 
     return middleware

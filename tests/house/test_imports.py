@@ -33,7 +33,8 @@ ROOMS = {
     ),
     "adapters": (
         "accounts.ports accounts.principal accounts.tokens catalog.models catalog.ports catalog.prices"
-        " catalog.selection chat.command chat.events chat.ports chat.sse_parser"
+        " catalog.selection chat.command chat.event_log chat.events chat.ports chat.recording"
+        " chat.sse_parser"
         " chat.unicode_joiner credits.ports credits.ledger credits.money billing.ports"
         " media.formats media.languages media.pictures media.ports media.recording media.utterance"
         " idempotency.ports web.limits"
@@ -42,7 +43,7 @@ ROOMS = {
     "api": f"settings web {SERVICES}",
     **{
         f"api.{area}": f"settings web {SERVICES} api.keys api.health_check api.model_list"
-        " api.status_schema api.usage_schemas api.deletion api.once"
+        " api.status_schema api.usage_schemas api.api_keys api.deletion api.once"
         " api.attached_pictures api.fields api.served_at api.spoken_answer"
         for area in ("public", "ai", "user", "stripe", "webhooks", "openai", "unconfigured")
     },

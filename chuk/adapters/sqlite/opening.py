@@ -215,7 +215,7 @@ def _affordable(
                 period="month",
                 cap=euros(MicroEuro(key.budget)),
                 spent=euros(MicroEuro(key.spent)),
-                api_key_id=key.id,
+                api_key_id=str(key.id),
             )
         amount = min(amount, key.budget - key.spent)
     for period, cap in (("day", purse.daily_cap), ("month", purse.monthly_cap)):

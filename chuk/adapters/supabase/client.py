@@ -163,5 +163,5 @@ def _refusal(code: str, detail: dict[str, Any]) -> Exception:
         period=str(detail["period"]),
         cap=euros(MicroEuro(int(detail["cap"]))),
         spent=euros(MicroEuro(int(detail["spent"]))),
-        api_key_id=UUID(detail["api_key_id"]) if "api_key_id" in detail else None,
+        **{name: str(detail[name]) for name in ("api_key_id",) if name in detail},
     )

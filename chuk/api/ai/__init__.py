@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from chuk.accounts.principal import Scope
 from chuk.api.ai.audio import audio_routes
 from chuk.api.ai.chat import chat
 from chuk.api.ai.config import config
@@ -14,6 +15,7 @@ from chuk.api.ai.quote import ChatQuote, quote
 from chuk.api.ai.schemas import ChatRequest, Config, ConfigQuery
 from chuk.api.ai.socket import chat_socket
 from chuk.api.ai.speech import ROUTES as SPEECH_ROUTES
+from chuk.api.ai.streams import STREAM_ROUTES
 from chuk.api.model_list import Model, models
 from chuk.errors import (
     ContentFiltered,
@@ -49,6 +51,7 @@ def build(routes: RouteTable, settings: Settings) -> web.Application:
                 chat,
                 "Chat, streamed as server-sent events",
                 "chat",
+                scope=Scope.CHAT,
                 bucket="chat",
                 max_body=message_max_bytes,
                 request=ChatRequest,
@@ -72,6 +75,7 @@ def build(routes: RouteTable, settings: Settings) -> web.Application:
                 chat_socket,
                 "Chat over one lasting WebSocket",
                 "chat",
+                scope=Scope.CHAT,
                 auth=Auth.SOCKET,
                 media_type="websocket",
                 errors=(Forbidden,),
@@ -82,6 +86,7 @@ def build(routes: RouteTable, settings: Settings) -> web.Application:
                 quote,
                 "What a chat request could cost at most, before it is sent",
                 "chat",
+                scope=Scope.CHAT,
                 max_body=message_max_bytes,
                 request=ChatRequest,
                 request_types=(JSON, MULTIPART, FORM),
@@ -94,6 +99,7 @@ def build(routes: RouteTable, settings: Settings) -> web.Application:
                 models,
                 "The models this user may use",
                 "models",
+                scope=Scope.MODELS,
                 response=Model,
                 many=True,
                 errors=(ServiceUnavailable,),
@@ -104,10 +110,12 @@ def build(routes: RouteTable, settings: Settings) -> web.Application:
                 config,
                 "Defaults, limits, formats, prices and features",
                 "models",
+                scope=Scope.MODELS,
                 query=ConfigQuery,
                 response=Config,
                 errors=(ModelNotFound, ServiceUnavailable),
             ),
+            *STREAM_ROUTES,
             *file_routes(settings),
             *SPEECH_ROUTES,
             *audio_routes(settings),

@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
+from chuk.accounts.principal import Scope
 from chuk.api.fields import Number
 from chuk.api.keys import TRANSCRIPTIONS
 from chuk.errors import (
@@ -160,6 +161,7 @@ def audio_routes(settings: Settings) -> list[Route]:
             transcribe_audio,
             f"A recording ({', '.join(SUPPORTED)}), written down",
             "media",
+            scope=Scope.AUDIO,
             bucket="audio",
             max_body=media.audio_max_bytes + ROOM_FOR_THE_FORM,
             max_file=media.audio_max_bytes,

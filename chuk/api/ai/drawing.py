@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import hdrs, web
 from marshmallow import EXCLUDE, Schema, fields, validate
 
+from chuk.accounts.principal import Scope
 from chuk.api.fields import WholeNumber
 from chuk.api.keys import DRAWING, PICTURES
 from chuk.api.served_at import served_at
@@ -190,6 +191,7 @@ ROUTES = [
         generate_image,
         "A picture from words",
         "media",
+        scope=Scope.IMAGES,
         bucket="image",
         max_body=_MAX_BODY,
         request=ImageRequest,

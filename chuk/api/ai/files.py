@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 from marshmallow import Schema, fields
 
+from chuk.accounts.principal import Scope
 from chuk.api.keys import CONVERSIONS
 from chuk.errors import (
     ConversionFailed,
@@ -95,6 +96,7 @@ def file_routes(settings: Settings) -> list[Route]:
             convert_file,
             "A file of any kind, as Markdown",
             "media",
+            scope=Scope.FILES,
             bucket="file",
             max_body=settings.media.file_max_bytes + ROOM_FOR_THE_FORM,
             max_file=settings.media.file_max_bytes,

@@ -8,9 +8,9 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
+from chuk.accounts.bearers import Bearers, require_scope
 from chuk.accounts.locks import LockedAccounts
-from chuk.accounts.principal import Principal
-from chuk.accounts.tokens import TokenVerifier
+from chuk.accounts.principal import Principal, Scope
 from chuk.api.ai.commands import chat_command
 from chuk.chat.events import Done
 from chuk.chat.generation import Generation
@@ -78,7 +78,7 @@ class SocketSession:
         address: str,
         limits: Chat,
         turns: Turns,
-        verifier: TokenVerifier,
+        verifier: Bearers,
         rate_limits: RateLimits,
         locks: LockedAccounts,
     ) -> None:
@@ -198,8 +198,7 @@ class SocketSession:
                 self._principal = await self._verifier.verify(token.removeprefix("Bearer "))
             if self._principal is None:
                 raise self._auth_failure or Unauthorized()
-            if self._verifier.has_expired(self._principal):
-                raise TokenExpired(self._principal.expires_at, self._principal.user_id)
+            await self._verifier.check(self._principal)
         except Unauthorized as error:
             if isinstance(error, TokenExpired) and error.user_id is not None:
                 await self._locks.check(error.user_id)
@@ -209,6 +208,7 @@ class SocketSession:
                 raise _Strike(limited) from None
             raise _Strike(error) from None
         await self._locks.check(self._principal.user_id)
+        require_scope(self._principal, Scope.CHAT)
         return self._principal
 
     async def _refuse(self, error: ChukError, message_id: MessageId | None) -> None:

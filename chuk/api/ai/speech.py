@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
+from chuk.accounts.principal import Scope
 from chuk.api.fields import WholeNumber
 from chuk.api.keys import SPEECH
 from chuk.api.spoken_answer import spoken_answer
@@ -129,6 +130,7 @@ ROUTES = [
         speak,
         "A text, spoken; the audio comes as it is made",
         "media",
+        scope=Scope.AUDIO,
         bucket="speech",
         max_body=_MAX_BODY,
         request=SpeechRequest,

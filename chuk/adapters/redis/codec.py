@@ -1,0 +1,114 @@
+"""A turn's events as bytes, and back.
+
+Neither a piece of an answer (the inside of a JSON string) nor JSON itself ever holds a raw control
+character, so a NUL can stand between events and a line feed between pieces. An event is the name
+of its class, a line feed, and its pieces or its fields as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
+from enum import Enum
+from typing import Any, get_args, get_type_hints
+
+import orjson
+
+from chuk.chat.events import Content, Failed, Reasoning, ToolCalls, TurnEvent
+from chuk.errors import ChukError
+
+_BETWEEN_EVENTS = b"\x00"
+_BETWEEN_PIECES = b"\n"
+
+
+class UnreadableEvents(Exception):
+    """Bytes that are none of ours, or of another version of this code."""
+
+
+def encode(events: Iterable[TurnEvent]) -> bytes:
+    """Events as bytes, in order."""
+    return _BETWEEN_EVENTS.join(map(_encoded, events))
+
+
+def decode(data: bytes) -> list[TurnEvent]:
+    """What `encode` was given.
+
+    Raises:
+        UnreadableEvents: an event or an error of a kind that is not known here, or no events.
+    """
+    return [_decoded(event) for event in data.split(_BETWEEN_EVENTS)]
+
+
+def _encoded(event: TurnEvent) -> bytes:
+    name = _NAMES[type(event)]
+    if isinstance(event, (Content, Reasoning)):
+        return _BETWEEN_PIECES.join((name, *event.pieces))
+    if isinstance(event, Failed):
+        error = event.error
+        facts = [error.code, error.message, error.details, error.headers]
+        return name + _BETWEEN_PIECES + orjson.dumps(facts)
+    if isinstance(event, ToolCalls):
+        # Whole JSON, as upstream wrote it: it may hold line feeds.
+        return name + _BETWEEN_PIECES + orjson.dumps([delta.decode() for delta in event.deltas])
+    return name + _BETWEEN_PIECES + orjson.dumps(event)
+
+
+def _decoded(data: bytes) -> TurnEvent:
+    name, *pieces = data.split(_BETWEEN_PIECES)
+    kind = _KINDS.get(name)
+    if kind is None:
+        raise UnreadableEvents("an event of no kind that is known here")
+    if kind is Content or kind is Reasoning:
+        return kind(pieces)
+    try:
+        document = orjson.loads(pieces[0])
+        if kind is Failed:
+            return Failed(_error(*document))
+        if kind is ToolCalls:
+            return ToolCalls([delta.encode() for delta in document])
+        makers = _MAKERS[kind]
+        return kind(**{name: makers[name](value) for name, value in document.items()})
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        # What it says may be what somebody wrote: it is not repeated.
+        raise UnreadableEvents(f"not what a {kind.__name__} is made of") from None
+
+
+def _error(
+    code: str, message: str, details: dict[str, object], headers: dict[str, str]
+) -> ChukError:
+    kind = _errors()[code]
+    # Past its own constructor, whose arguments differ for each: what counts is what clients see.
+    error = kind.__new__(kind)
+    ChukError.__init__(error, message, details=details, headers=headers)
+    return error
+
+
+def _errors() -> dict[str, type[ChukError]]:
+    found: dict[str, type[ChukError]] = {}
+
+    def add(kind: type[ChukError]) -> None:
+        # The nearest to the root gives a code its meaning: others only inherit it.
+        found.setdefault(kind.code, kind)
+        for below in kind.__subclasses__():
+            add(below)
+
+    add(ChukError)
+    return found
+
+
+def _maker(hint: Any) -> Callable[[Any], Any]:
+    is_enum = isinstance(hint, type) and issubclass(hint, Enum)
+    return hint if is_enum else _same
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_EVENTS: Sequence[type[TurnEvent]] = get_args(TurnEvent)
+_NAMES = {kind: kind.__name__.encode() for kind in _EVENTS}
+_KINDS = {name: kind for kind, name in _NAMES.items()}
+_MAKERS = {
+    kind: {field.name: _maker(get_type_hints(kind)[field.name]) for field in fields(kind)}
+    for kind in _EVENTS
+}

@@ -1,0 +1,235 @@
+"""How streams lie in Redis: the names of the keys, and the calls on them.
+
+    chuk:stream:<id>            the `process` that runs it, its `owner` by a hidden name, and
+                                `sealed` facts
+    chuk:stream:<id>:events     a Redis Stream of batches, each under the number of its first event
+    chuk:stream:<id>:followed   the processes that follow it
+    chuk:user:<name>:streams    ids of the user's streams, by when they began
+    chuk:process:<id>           whose life it proves, for as long as its process renews it
+    chuk:process:<id>:streams   what the process runs
+    chuk:process:<id>:inbox     a Redis Stream of what it is asked to do
+    chuk:stream-processes       all that may have streams
+
+So Redis itself refuses a batch that comes twice, and the end that another process writes shuts the
+process out that was thought dead. What has no number of its own travels with what follows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from redis.asyncio import Redis
+
+from chuk.adapters.redis.codec import UnreadableEvents, decode, encode
+from chuk.adapters.redis.sealing import Seals, StreamSeal, Unsealable
+from chuk.chat.events import Done, Failed, TurnEvent, count_events
+from chuk.chat.ports import Kept, StreamFacts, StreamState
+from chuk.logs import logger
+
+PROCESSES = "chuk:stream-processes"
+_FACTS = b"facts"
+_BATCH, _LENGTH, _END = b"batch", b"length", b"end"
+_ENDS = {b"done": StreamState.DONE, b"failed": StreamState.FAILED}
+
+_log = logger("streams")
+
+Fields = dict[bytes, bytes]
+Entry = tuple[bytes, Fields]
+"""As Redis gives it: its id, and its fields."""
+
+
+def facts_key(stream_id: str) -> str:
+    """Of a stream's facts."""
+    return f"chuk:stream:{stream_id}"
+
+
+def events_key(stream_id: str) -> str:
+    """Of a stream's batches."""
+    return f"chuk:stream:{stream_id}:events"
+
+
+def followed_key(stream_id: str) -> str:
+    """Of the processes that follow a stream."""
+    return f"chuk:stream:{stream_id}:followed"
+
+
+def user_key(name: str) -> str:
+    """Of a user's streams, by the hidden name."""
+    return f"chuk:user:{name}:streams"
+
+
+def life_key(process: str) -> str:
+    """Of the proof that a process lives."""
+    return f"chuk:process:{process}"
+
+
+def running_key(process: str) -> str:
+    """Of the streams that a process runs."""
+    return f"chuk:process:{process}:streams"
+
+
+def inbox_key(process: str) -> str:
+    """Of what a process is asked to do."""
+    return f"chuk:process:{process}:inbox"
+
+
+def entry_id(number: int) -> bytes:
+    """Of the batch that begins with the event of this number."""
+    return b"%d-0" % number
+
+
+def number_of(entry: Entry) -> int:
+    """The number of the first event in it."""
+    return int(entry[0].partition(b"-")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What Redis is told of a stream when it begins.
+
+    Attributes:
+        keep: seconds after its end.
+    """
+
+    id: str
+    owner: UUID
+    model_id: str
+    started_at: datetime
+    keep: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What Redis knows of a stream.
+
+    Attributes:
+        process: who runs it, or ran it.
+        following: the number that its next event would have.
+        owner_name: of its user, hidden.
+    """
+
+    facts: StreamFacts
+    process: str
+    keep: float
+    owner_name: str
+    following: int
+
+
+class Records:
+    """Translates between streams and what Redis holds of them.
+
+    Attributes:
+        unreadable: how often something did not open, since the start: it was sealed with another
+            key, was damaged, or is of another version. It is never served.
+    """
+
+    def __init__(self, seals: Seals) -> None:
+        self.unreadable = 0
+        self.seals = seals
+
+    def sealed_facts(self, opening: Opening, seal: StreamSeal) -> bytes:
+        """What nobody needs to read without the key."""
+        facts = [
+            opening.owner.hex,
+            opening.model_id,
+            opening.started_at.timestamp(),
+            opening.keep,
+        ]
+        return seal.seal(_FACTS, orjson.dumps(facts))
+
+    def batch(self, number: int, events: Sequence[TurnEvent], seal: StreamSeal) -> Fields:
+        """The fields of the entry of these events, the first of which has this number."""
+        fields = {
+            _BATCH: seal.seal(entry_id(number), encode(events)),
+            _LENGTH: b"%d" % count_events(events),
+        }
+        if isinstance(events[-1], Done):
+            fields[_END] = b"done"
+        elif isinstance(events[-1], Failed):
+            fields[_END] = b"failed"
+        return fields
+
+    def events_of(self, entry: Entry, seal: StreamSeal) -> Kept | None:
+        """The events of an entry; None: it cannot be read."""
+        try:
+            return number_of(entry), decode(seal.open(entry[0], entry[1][_BATCH]))
+        except (KeyError, Unsealable, UnreadableEvents) as error:
+            self._note_unreadable(error)
+            return None
+
+    async def find(self, client: Redis, stream_ids: Sequence[str]) -> list[Found | None]:
+        """What is known of these, in their order."""
+        if not stream_ids:
+            return []
+        pipeline = client.pipeline(transaction=False)
+        for stream_id in stream_ids:
+            pipeline.hgetall(facts_key(stream_id))
+            pipeline.xrevrange(events_key(stream_id), count=1)
+        answers = await pipeline.execute()
+        return [
+            self._found(stream_id, facts, entries)
+            for stream_id, facts, entries in zip(
+                stream_ids, answers[::2], answers[1::2], strict=True
+            )
+        ]
+
+    async def found(self, client: Redis, stream_ids: Sequence[str]) -> list[Found]:
+        """Those of these that are known."""
+        return [each for each in await self.find(client, stream_ids) if each is not None]
+
+    async def read(self, client: Redis, stream_id: str, after: int, most: int) -> list[Entry]:
+        """The entries that hold what comes after an event, from the one on that it stands in."""
+        start = entry_id(after + 1)
+        pipeline = client.pipeline(transaction=False)
+        pipeline.xrevrange(events_key(stream_id), max=start, count=1)
+        pipeline.xrange(events_key(stream_id), min=b"(" + start, count=most)
+        before, rest = await pipeline.execute()
+        return [*before, *rest]
+
+    def _found(self, stream_id: str, fields: Fields, entries: list[Entry]) -> Found | None:
+        if not fields or not entries:
+            return None
+        last = entries[0][1]
+        try:
+            sealed = self.seals.of(stream_id).open(_FACTS, fields[b"sealed"])
+            owner, model_id, started_at, keep = orjson.loads(sealed)
+            after = following(entries[0])
+            state = _ENDS[last[_END]] if _END in last else StreamState.RUNNING
+            facts = StreamFacts(
+                id=stream_id,
+                owner=UUID(owner),
+                model_id=model_id,
+                started_at=datetime.fromtimestamp(started_at, UTC),
+                state=state,
+                # `Done` has a number of its own only here.
+                last_event=after - (2 if state is StreamState.DONE else 1),
+            )
+            return Found(facts, fields[b"process"].decode(), keep, fields[b"owner"].decode(), after)
+        except (KeyError, ValueError, Unsealable) as error:
+            self._note_unreadable(error)
+            return None
+
+    def _note_unreadable(self, error: Exception) -> None:
+        self.unreadable += 1
+        _log.warning("stream_unreadable", error=type(error).__name__, unreadable=self.unreadable)
+
+
+async def members(client: Redis, key: str) -> list[str]:
+    """What is in a set."""
+    found: Any = await client.smembers(key)
+    return [member.decode() for member in found]
+
+
+def following(entry: Entry) -> int:
+    """The number of the event after it."""
+    return number_of(entry) + int(entry[1][_LENGTH])
+
+
+def is_last(entry: Entry) -> bool:
+    """Whether nothing comes after it."""
+    return _END in entry[1]
