@@ -15,16 +15,17 @@ from aiohttp import web
 
 from chuk import __version__, logs
 from chuk.accounts.issuer import DEFAULT_LIFETIME, DEFAULT_USER
-from chuk.adapters.sqlite.schema import SchemaError
 from chuk.app import embedded_issuer, hang_areas
-from chuk.catalog.selection import SelectionError
 from chuk.commands import billing, grant, ledger, migrate
+from chuk.complaints import EXPECTED, complaint
 from chuk.doctor import examine
-from chuk.server import serve
+from chuk.server import serve, start_log
 from chuk.settings import Settings, SettingsError, load
+from chuk.supervision.supervisor import WorkersFailed, supervise
 from chuk.web.openapi import openapi_document
 
 _LONGEST_LIFETIME = 315_360_000
+_MOST_WORKERS = 256
 
 Result = TypeVar("Result")
 Command = Callable[[argparse.Namespace, Settings], int]
@@ -37,16 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load()
         code: int = options.command(options, settings)
         return code
-    except (SettingsError, SelectionError) as error:
+    except EXPECTED as error:
+        code, sentence = complaint(error)
+        print(f"chuk: {sentence}", file=sys.stderr)
+        return code
+    except WorkersFailed as error:
         print(f"chuk: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"chuk: {where}{error.strerror or error}", file=sys.stderr)
-        return 1
-    except SchemaError as error:
-        print(f"chuk: {error}", file=sys.stderr)
-        return 1
+        return error.code
     except KeyboardInterrupt:
         return 130
 
@@ -63,6 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("serve", help="run the server until SIGTERM or SIGINT")
     command.add_argument(
         "--quickstart", action="store_true", help="print a token and a command to try"
+    )
+    command.add_argument(
+        "--workers",
+        type=_workers,
+        metavar="NUMBER",
+        help="processes that serve; more than one needs REDIS_URL (default: CHUK_WORKERS, or 1)",
     )
     command.set_defaults(command=_serve)
 
@@ -97,10 +101,25 @@ def _lifetime(text: str) -> int:
     return seconds
 
 
+def _workers(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= _MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {_MOST_WORKERS}")
+    return number
+
+
 def _serve(options: argparse.Namespace, settings: Settings) -> int:
-    log_format = settings.log.format or ("console" if sys.stderr.isatty() else "json")
-    logs.configure(level=settings.log.level, json=log_format == "json", for_good=True)
-    _run(serve(settings, quickstart=options.quickstart))
+    workers = options.workers or settings.server.workers
+    if workers > 1 and not settings.redis.url:
+        # Each would have limits and streams of its own, and nobody could say whose.
+        source = "the settings" if options.workers is None else "the command line"
+        problem = f"{workers} processes need REDIS_URL, which is not set"
+        raise SettingsError("CHUK_WORKERS", problem, source)
+    start_log(settings)
+    if workers > 1:
+        _run(supervise(settings, workers, quickstart=options.quickstart))
+    else:
+        _run(serve(settings, quickstart=options.quickstart))
     return 0
 
 

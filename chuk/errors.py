@@ -285,11 +285,8 @@ class RateLimited(ChukError):
     def __init__(
         self, message: str | None = None, *, retry_after: int, limit: int, window: int = 60
     ) -> None:
-        super().__init__(
-            message,
-            details={"retry_after": retry_after, "limit": limit, "window": window},
-            headers={"Retry-After": str(retry_after)},
-        )
+        details = {"retry_after": retry_after, "limit": limit, "window": window}
+        super().__init__(message, details=details, headers={"Retry-After": str(retry_after)})
 
 
 class QuotaExceeded(ChukError):
@@ -375,11 +372,8 @@ class ServiceUnavailable(ChukError):
         merged = dict(details or {})
         if retry_after is not None:
             merged["retry_after"] = retry_after
-        super().__init__(
-            message,
-            details=merged,
-            headers=None if retry_after is None else {"Retry-After": str(retry_after)},
-        )
+        headers = None if retry_after is None else {"Retry-After": str(retry_after)}
+        super().__init__(message, details=merged, headers=headers)
 
 
 class ModelUnavailable(ServiceUnavailable):

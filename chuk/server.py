@@ -8,22 +8,24 @@ import signal
 import socket
 import ssl
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from uuid import uuid4
 
 from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
+from chuk import logs
 from chuk.api.keys import CATALOG, HEALTH, TURNS
 from chuk.app import WIRING, build_app, embedded_issuer
 from chuk.errors import ChukError, InternalError, InvalidRequest, ModelUnavailable
 from chuk.logs import logger
+from chuk.scratch import own_folder
 from chuk.settings import Settings
 from chuk.web.envelope import Profile, profile_of, render_error
 from chuk.web.keys import SETTINGS
 
-_BACKLOG = 2048
+BACKLOG = 2048
 _MOST_UNSENT = 131_072
 _KEEP_ALIVE = 75.0
 _LINGER = 2.0
@@ -33,7 +35,7 @@ _MAX_HEADER = 16_384
 
 
 async def serve(settings: Settings, *, quickstart: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal ends at once.
+    """Serve alone until SIGTERM or SIGINT, then drain; a second signal ends at once.
 
     Args:
         quickstart: once the model answers, print a token and a command to try.
@@ -41,28 +43,43 @@ async def serve(settings: Settings, *, quickstart: bool = False) -> None:
     Raises:
         OSError: the address cannot be listened on, or the data folder cannot be written.
     """
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     # First, because it is the likeliest to fail, and nothing has to be ended then.
     listening = listening_socket(settings)
-    runner = make_runner(await build_app(settings))
-    await runner.setup()
-    app = runner.app
-    try:
-        site = web.SockSite(runner, listening, backlog=_BACKLOG, ssl_context=_tls(settings))
-        await site.start()
-        address = _address(settings, runner)
-        print(f"Listening on {address}", flush=True)
-        _calm_garbage_collector()
-        guide = asyncio.create_task(_print_quickstart(settings, app, address, quickstart))
-        await stop.wait()
-        guide.cancel()
-        await _drain(app, settings, stop)
-    finally:
-        await runner.cleanup()
+    with own_folder(settings.server.data_dir):
+        runner = make_runner(await build_app(settings))
+        await runner.setup()
+        app = runner.app
+        try:
+            site = web.SockSite(runner, listening, backlog=BACKLOG, ssl_context=tls(settings))
+            await site.start()
+            address = address_of(settings, listening)
+            announce(address)
+            calm_garbage_collector()
+            guide = asyncio.create_task(print_guide(settings, app, address, wanted=quickstart))
+            await stop.asked.wait()
+            guide.cancel()
+            await drain(app, settings.server.shutdown_grace, stop)
+        finally:
+            await runner.cleanup()
 
 
-def listening_socket(settings: Settings) -> socket.socket:
+def start_log(settings: Settings) -> None:
+    """Log as the settings want it, for the rest of this process."""
+    logs.configure(level=settings.log.level, json=logs_json(settings), for_good=True)
+
+
+def logs_json(settings: Settings) -> bool:
+    """Whether the log is JSON: where nobody looks at it, unless the settings say."""
+    form = settings.log.format
+    return form == "json" or (not form and not sys.stderr.isatty())
+
+
+def listening_socket(settings: Settings, *, beside: socket.socket | None = None) -> socket.socket:
     """The bound socket. What is set on it holds for every connection it accepts.
+
+    Args:
+        beside: another one, which shares its address with this one.
 
     Raises:
         OSError: the address is in use, or not one of this machine.
@@ -72,6 +89,9 @@ def listening_socket(settings: Settings) -> socket.socket:
     )[0]
     listening = socket.socket(family, kind)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if beside is not None:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        address = beside.getsockname()
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # A client that vanished without a word acknowledges nothing. Our own buffer may stay
         # empty all the while, because the kernel's takes megabytes: only the kernel can tell.
@@ -105,39 +125,44 @@ def make_runner(app: web.Application) -> web.AppRunner:
     )
 
 
-async def _drain(app: web.Application, settings: Settings, stop: _Stop) -> None:
-    """Say 503 on `/health`, let open streams finish for the grace time, then end them."""
-    logger("server").info("draining", grace=settings.server.shutdown_grace)
+def announce(address: str) -> None:
+    """Say that the server can be called."""
+    print(f"Listening on {address}", flush=True)
+
+
+async def drain(app: web.Application, grace: float, stop: Stop) -> None:
+    """Say 503 on `/health`, let open streams finish for so many seconds, then end them."""
+    logger("server").info("draining", grace=grace)
     app[HEALTH].is_draining = True
-    draining = asyncio.create_task(app[TURNS].drain(settings.server.shutdown_grace))
+    draining = asyncio.create_task(app[TURNS].drain(grace))
     hurry = asyncio.create_task(stop.hurry.wait())
     await asyncio.wait([draining, hurry], return_when=asyncio.FIRST_COMPLETED)
     hurry.cancel()
     draining.cancel()
 
 
-@dataclass(slots=True)
-class _Stop:
+@dataclass(frozen=True, slots=True)
+class Stop:
     """The first signal asks to stop, the second one to hurry."""
 
-    asked: asyncio.Event
-    hurry: asyncio.Event
-
-    async def wait(self) -> None:
-        await self.asked.wait()
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
 
     def signal(self) -> None:
+        """Take one signal."""
         (self.hurry if self.asked.is_set() else self.asked).set()
 
 
-def _stop_on_signals() -> _Stop:
-    stop = _Stop(asyncio.Event(), asyncio.Event())
+def stop_on_signals() -> Stop:
+    """What SIGTERM and SIGINT set from now on."""
+    stop = Stop()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.signal)
     return stop
 
 
-def _tls(settings: Settings) -> ssl.SSLContext | None:
+def tls(settings: Settings) -> ssl.SSLContext | None:
+    """What makes connections secret, where a certificate is set."""
     if not settings.server.tls_cert:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -146,13 +171,14 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
-def _address(settings: Settings, runner: web.AppRunner) -> str:
+def address_of(settings: Settings, listening: socket.socket) -> str:
+    """Where a client on this machine finds the server."""
     scheme = "https" if settings.server.tls_cert else "http"
-    host, port = runner.addresses[0][:2]
+    host, port = listening.getsockname()[:2]
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _calm_garbage_collector() -> None:
+def calm_garbage_collector() -> None:
     """Keep the collector from walking everything that start-up made, again and again.
 
     With Python's default thresholds the slowest 1 % of relayed events waited 30 to 90 ms behind
@@ -163,8 +189,8 @@ def _calm_garbage_collector() -> None:
     gc.set_threshold(50_000, 50, 1_000)
 
 
-async def _print_quickstart(
-    settings: Settings, app: web.Application, address: str, wanted: bool
+async def print_guide(
+    settings: Settings, app: web.Application, address: str, *, wanted: bool = True
 ) -> None:
     """Say how to try the server, as soon as it can answer."""
     issuer = embedded_issuer(settings)
@@ -187,10 +213,20 @@ async def _print_quickstart(
     )
 
 
-class _RequestHandler(RequestHandler):
-    """Answers what aiohttp answers before any middleware in our envelope too."""
+class Connection(RequestHandler):
+    """One client's. Answers what aiohttp answers before any middleware in our envelope too."""
 
     __slots__ = ()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing has been asked over this connection yet."""
+        return self._request_count == 0
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a request waits for its answer; an open WebSocket does not."""
+        return self._current_request is not None and not self._upgraded
 
     def handle_error(
         self,
@@ -239,7 +275,7 @@ class _Server(web.Server):
     profile = Profile.ENVELOPE
 
     def __call__(self) -> RequestHandler:
-        return _RequestHandler(self, loop=self._loop, **self._kwargs)
+        return Connection(self, loop=self._loop, **self._kwargs)
 
 
 class _Runner(web.AppRunner):

@@ -82,14 +82,20 @@ async def run_module(
 
 @asynccontextmanager
 async def served(
-    folder: Path, environ: Mapping[str, str], *, launcher: Sequence[str] = ()
+    folder: Path,
+    environ: Mapping[str, str],
+    *,
+    launcher: Sequence[str] = (),
+    options: Sequence[str] = (),
 ) -> AsyncIterator[ServerProcess]:
     """A server as a process, listening on a free port; killed if the test leaves it running.
 
     Args:
         launcher: a module and its arguments that runs `chuk serve` in its own way.
+        options: of `serve`.
     """
-    process = await _start([*launcher, "chuk", "serve"], folder, {"CHUK_PORT": "0", **environ})
+    module = [*launcher, "chuk", "serve", *options]
+    process = await _start(module, folder, {"CHUK_PORT": "0", **environ})
     assert process.stdout is not None and process.stderr is not None
     err = asyncio.create_task(process.stderr.read())
     try:

@@ -173,7 +173,7 @@ async def test_doctor_says_that_all_is_well(folder: Path, openrouter: FakeOpenRo
             **openrouter_environ(openrouter),
         )
         assert done.code == 0, done
-        assert [line.split()[0] for line in done.out.splitlines()] == ["ok"] * 9
+        assert [line.split()[0] for line in done.out.splitlines()] == ["ok"] * 10
         assert openrouter.base_url in done.out and project.url in done.out
     assert "4 model(s)" in done.out and "1 signing key(s)" in done.out
     for secret in (openrouter.api_key, SECRET):
@@ -195,6 +195,7 @@ async def test_doctor_says_what_fails(folder: Path, openrouter: FakeOpenRouter) 
     assert verdicts == {
         "data": "ok",
         "tokens": "FAIL",
+        "sharing": "ok",
         "models": "FAIL",
         "books": "ok",
         "billing": "ok",
@@ -213,6 +214,7 @@ async def test_doctor_checks_the_embedded_issuer_too(
     done = await run_chuk("doctor", folder=folder, **openrouter_environ(openrouter))
     assert done.code == 0, done
     assert "embedded issuer" in done.out
+    assert "this process alone" in done.out
 
 
 async def test_serve_says_where_it_listens_and_ends_when_told(

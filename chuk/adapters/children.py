@@ -90,7 +90,7 @@ async def run_once(
             raise ChildTimeout(f"{module} took more than {timeout:g} s") from None
         finally:
             await _end(child)
-        return _answered(module, *await asyncio.to_thread(_read_answer, file, code))
+        return answered(module, *await asyncio.to_thread(_read_answer, file, code))
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
@@ -136,7 +136,7 @@ class WarmWorker:
         """
         async with aclosing(self._frames(request, timeout, streams=False)) as frames:
             kind, body = await anext(frames)
-        return _answered(self._module, kind, body)
+        return answered(self._module, kind, body)
 
     async def stream(self, request: Mapping[str, Any], *, timeout: float) -> AsyncIterator[bytes]:
         """The pieces that the module's `stream` yields; leaving early ends the process.
@@ -152,7 +152,7 @@ class WarmWorker:
                 if kind == PIECE:
                     yield body
                 else:
-                    _answered(self._module, kind, body)
+                    answered(self._module, kind, body)
 
     async def close(self) -> None:
         """End the process and wait for it; a job that runs fails. Idempotent."""
@@ -174,7 +174,7 @@ class WarmWorker:
                     await _tell(child, call)
                 while not is_over:
                     async with asyncio.timeout(timeout):
-                        kind, body = await _frame(child)
+                        kind, body = await next_frame(_stdout(child))
                     is_over = kind != PIECE
                     yield kind, body
             except TimeoutError:
@@ -265,6 +265,11 @@ def _stdin(child: asyncio.subprocess.Process) -> asyncio.StreamWriter:
     return child.stdin
 
 
+def _stdout(child: asyncio.subprocess.Process) -> asyncio.StreamReader:
+    assert child.stdout is not None
+    return child.stdout
+
+
 async def _tell(child: asyncio.subprocess.Process, message: Mapping[str, Any]) -> None:
     """Write one line of JSON; a child that is gone is found out when it is read or waited for."""
     with suppress(ConnectionError):
@@ -272,18 +277,22 @@ async def _tell(child: asyncio.subprocess.Process, message: Mapping[str, Any]) -
         await _stdin(child).drain()
 
 
-async def _frame(child: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
+async def next_frame(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     """The next frame: its kind and its body.
 
     Raises:
-        EOFError: the child has ended, or makes no sense.
+        EOFError: whoever writes has ended, or makes no sense.
     """
-    assert child.stdout is not None
-    head = await child.stdout.readexactly(_HEAD)
+    head = await reader.readexactly(_HEAD)
     length = int.from_bytes(head[1:], "big")
     if length > _LONGEST_ANSWER:
         raise EOFError
-    return head[:1], await child.stdout.readexactly(length)
+    return head[:1], await reader.readexactly(length)
+
+
+def framed(kind: bytes, body: bytes) -> bytes:
+    """A frame as `next_frame` reads it."""
+    return kind + len(body).to_bytes(_HEAD - 1, "big") + body
 
 
 def _read_answer(file: Path, code: int) -> tuple[bytes, bytes]:
@@ -294,7 +303,7 @@ def _read_answer(file: Path, code: int) -> tuple[bytes, bytes]:
     return content[:1], content[1:]
 
 
-def _answered(module: str, kind: bytes, body: bytes) -> dict[str, Any]:
+def answered(module: str, kind: bytes, body: bytes) -> dict[str, Any]:
     """What a last frame means.
 
     Raises:

@@ -39,7 +39,7 @@ def confine(*, parent: int, memory: int, cpu: float | None) -> None:
         memory: bytes of address space.
         cpu: seconds for its whole life; None: see `allow_cpu`.
     """
-    _die_with(parent)
+    die_with(parent)
     # A core file would hold what people wrote.
     for what, most in (
         (resource.RLIMIT_CORE, 0),
@@ -113,7 +113,7 @@ def _refuse_sockets() -> bool:
     return bool(prctl(_SET_SECCOMP, _SECCOMP_FILTER, program, 0, 0) == 0)
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Where the kernel can, let it end this process with its parent, whatever happens."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)

@@ -54,6 +54,7 @@ class LlamaServer:
         self._settled = asyncio.Event()
         self._settled.set()
         self._problem = "the model has not been started"
+        self._change = asyncio.Event()
         # Never, so far.
         self._up_since = math.inf
         self._retry_at = 0.0
@@ -71,6 +72,21 @@ class LlamaServer:
         """The child's process id while there is one."""
         return None if self._child is None else self._child.pid
 
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot be asked, for the operator; None while it can, or loads."""
+        return self._problem if self._settled.is_set() and self._address is None else None
+
+    @property
+    def retry_in(self) -> float:
+        """Seconds until it is started again, at the most."""
+        return max(0.0, self._retry_at - asyncio.get_running_loop().time())
+
+    @property
+    def change(self) -> asyncio.Event:
+        """Set when anything of this changes; a new one stands here from then on."""
+        return self._change
+
     def address(self) -> Address:
         """Where to ask.
 
@@ -78,8 +94,7 @@ class LlamaServer:
             ModelUnavailable: the model is loading, or has died and is being restarted.
         """
         if self._address is None:
-            wait = self._retry_at - asyncio.get_running_loop().time()
-            raise ModelUnavailable(retry_after=max(1, math.ceil(wait)))
+            raise ModelUnavailable(retry_after=max(1, math.ceil(self.retry_in)))
         return self._address
 
     async def start(self) -> None:
@@ -113,6 +128,7 @@ class LlamaServer:
         try:
             while True:
                 self._settled.clear()
+                self._changed()
                 self._up_since = math.inf
                 problem = await self._problem_of_one_child()
                 if clock() - self._up_since > _HEALTHY_AFTER:
@@ -131,6 +147,11 @@ class LlamaServer:
     def _stand_still(self, problem: str) -> None:
         self._problem = problem
         self._settled.set()
+        self._changed()
+
+    def _changed(self) -> None:
+        change, self._change = self._change, asyncio.Event()
+        change.set()
 
     async def _problem_of_one_child(self) -> str:
         """Run one child to its end; return why it ended, or never began. Logs it."""
@@ -170,6 +191,7 @@ class LlamaServer:
             self._address = await self._announced(child, model, key)
             self._up_since = asyncio.get_running_loop().time()
             self._settled.set()
+            self._changed()
             logger("llama").info("model loaded", file=model.name, process=child.pid)
             return await child.wait()
         finally:

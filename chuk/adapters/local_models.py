@@ -1,4 +1,4 @@
-"""The model list of a server with one model of its own."""
+"""The model lists that are known without asking anybody: of servers of one's own."""
 
 from __future__ import annotations
 
@@ -12,17 +12,14 @@ EMBEDDED_ID = "local/gemma-3-270m"
 
 
 class LocalModels:
-    """Offers exactly one model, which costs nothing and keeps nothing.
+    """Always offers the same models. Implements `chuk.catalog.ports.ModelSource`."""
 
-    Implements `chuk.catalog.ports.ModelSource`.
-    """
-
-    def __init__(self, model: Model) -> None:
-        self.model = model
+    def __init__(self, *models: Model) -> None:
+        self._models = models
 
     async def fetch(self, known: Sequence[Model]) -> Sequence[Model]:
         """See `ModelSource.fetch`."""
-        return [self.model]
+        return self._models
 
 
 def embedded_model(context_length: int) -> Model:

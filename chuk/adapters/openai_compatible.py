@@ -54,7 +54,7 @@ class OpenAICompatible:
         client: shared; it owns the connection pool and the connect timeout.
         address: called for each request, because a restarted server may have moved; may raise
             `ModelUnavailable`.
-        model_name: what the server calls the model, where that is not the model's id here.
+        model_names: what the server calls a model, where that is not the model's id here.
     """
 
     unreachable: type[ServiceUnavailable] = ModelUnavailable
@@ -64,16 +64,16 @@ class OpenAICompatible:
         client: PushClient,
         address: Callable[[], Address],
         *,
-        model_name: str | None = None,
+        model_names: Mapping[str, str] | None = None,
     ) -> None:
         self._client = client
         self._address = address
-        self._model_name = model_name
+        self._model_names = model_names or {}
 
     def body(self, request: CompletionRequest) -> dict[str, Any]:
         """The JSON body of one request."""
         body: dict[str, Any] = {
-            "model": self._model_name or request.model_id,
+            "model": self._model_names.get(request.model_id, request.model_id),
             "messages": [_message(message) for message in request.messages],
             "stream": True,
             "stream_options": {"include_usage": True},

@@ -47,7 +47,7 @@ class ApiKeyBody(Schema):
     expires_at = Moment(
         load_default=None,
         allow_none=True,
-        metadata={"type": ["string", "null"], "description": "A day or a moment to come."},
+        metadata={"type": "string", "description": "A day or a moment to come."},
     )
 
 

@@ -15,6 +15,7 @@ from chuk.billing.ports import EventReader
 from chuk.billing.status import StatusDesk
 from chuk.billing.subscriptions import Subscriptions
 from chuk.catalog.service import Catalog
+from chuk.chat.router import Router
 from chuk.chat.streams import Streams
 from chuk.chat.turn import Turns
 from chuk.credits.ports import LedgerStore
@@ -30,6 +31,7 @@ from chuk.media.speak import Speech
 from chuk.media.transcribe import Transcriptions
 
 CATALOG = web.AppKey("catalog", Catalog)
+ROUTER = web.AppKey("router", Router)
 TURNS = web.AppKey("turns", Turns)
 STREAMS = web.AppKey("streams", Streams)
 IDEMPOTENCY = web.AppKey("idempotency", Idempotency)

@@ -13,14 +13,22 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from chuk.api.keys import IDEMPOTENCY
-from chuk.errors import InvalidRequest
+from chuk.accounts.principal import Principal
+from chuk.api.keys import IDEMPOTENCY, STREAMS, TURNS
+from chuk.chat.command import ChatCommand
+from chuk.chat.generation import Generation
+from chuk.chat.ports import Subscriber
+from chuk.chat.streams import Streams
+from chuk.chat.turn import Turns
+from chuk.errors import InvalidRequest, NotFound
 from chuk.idempotency.fingerprint import fingerprint
-from chuk.idempotency.service import is_key
+from chuk.idempotency.ports import KEEP, Claim
+from chuk.idempotency.service import Idempotency, is_key
 from chuk.web.keys import PRINCIPAL
 
 HEADER = "Idempotency-Key"
-REPLAYED = {"Idempotency-Replayed": "true"}
+REPLAYED_HEADER = "Idempotency-Replayed"
+REPLAYED = {REPLAYED_HEADER: "true"}
 """Headers of an answer that somebody had before."""
 
 _RULE = "Must be 1 to 255 visible ASCII characters."
@@ -79,3 +87,73 @@ async def answered_once(request: web.Request, endpoint: str, meaning: Any, work:
         request[PRINCIPAL].user_id, key, await fingerprint(key, endpoint, meaning), done
     )
     return Answer(orjson.Fragment(body), REPLAYED if is_repeated else {})
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedTurns:
+    """Turns with a key: begun once, and handed on to everybody who comes with it later."""
+
+    idempotency: Idempotency
+    turns: Turns
+    streams: Streams
+
+    async def start(
+        self,
+        principal: Principal,
+        command: ChatCommand,
+        subscriber: Subscriber,
+        *,
+        key: str,
+        endpoint: str,
+        on_repeat: Callable[[str], None],
+    ) -> Generation | None:
+        """Begin a turn; or, where its key stands for one already, hand that on, from its first
+        event to its end.
+
+        Args:
+            endpoint: as in `answered_once`.
+            on_repeat: called with the name of an older turn before it is delivered.
+
+        Returns:
+            The turn that began, to wait for and to leave; None: an older one was handed on.
+
+        Raises:
+            IdempotencyConflict, ServiceUnavailable: as `answered_once`.
+            ChukError: as `Turns.start` and `Streams.resume`.
+        """
+        user_id = principal.user_id
+        meaning = await fingerprint(key, endpoint, command)
+        while True:
+            taken = await self.idempotency.take(user_id, key, meaning)
+            if taken.is_new:
+                return await self._begun(taken.claim, principal, command, subscriber)
+            on_repeat(taken.claim.work)
+            try:
+                await self.streams.resume(user_id, taken.claim.work, 0, subscriber)
+            except NotFound:
+                await self.idempotency.look_again(taken.claim)
+            else:
+                return None
+
+    async def _begun(
+        self, claim: Claim, principal: Principal, command: ChatCommand, subscriber: Subscriber
+    ) -> Generation:
+        try:
+            turn = self.turns.start(
+                principal,
+                command,
+                subscriber,
+                stream_id=claim.work,
+                keep=KEEP.total_seconds(),
+            )
+        except BaseException:
+            await self.idempotency.drop(claim)
+            raise
+        turn.when_over(lambda: self.idempotency.end_soon(claim, failed=turn.came_to_nothing))
+        self.idempotency.begin(claim)
+        return turn
+
+
+def keyed_turns(services: Mapping[Any, Any]) -> KeyedTurns:
+    """Of an application, by its `config_dict`."""
+    return KeyedTurns(services[IDEMPOTENCY], services[TURNS], services[STREAMS])

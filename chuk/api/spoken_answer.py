@@ -35,7 +35,8 @@ async def spoken_answer(
     patience = request.config_dict[SETTINGS].chat.stall_timeout
     response: web.StreamResponse | None = None
     try:
-        async with speech.spoken(request[PRINCIPAL].user_id, utterance) as audio:
+        principal = request[PRINCIPAL]
+        async with speech.spoken(principal.user_id, utterance, principal.api_key_id) as audio:
             response = web.StreamResponse(
                 headers={
                     "Content-Type": media_type or utterance.encoding.media_type,

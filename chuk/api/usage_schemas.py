@@ -117,6 +117,11 @@ class UsageReceipt(Schema):
     free_message = fields.Bool(required=True)
     zdr = fields.Bool(required=True, metadata={"description": "The provider keeps no data."})
     tags = fields.Dict(keys=fields.Str(), values=fields.Str(), required=True)
+    api_key_id = fields.UUID(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The API key that asked; null: the signed-in user."},
+    )
 
 
 class UsageTotal(Schema):

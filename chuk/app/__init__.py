@@ -15,7 +15,7 @@ from chuk.accounts.deletion import DeletionPace, Deletions, Records
 from chuk.accounts.locks import LockedAccounts
 from chuk.accounts.ports import DeletionStep
 from chuk.adapters.push_client import PushClient
-from chuk.api import ai, public, stripe, user, webhooks
+from chuk.api import ai, openai, public, stripe, user, webhooks
 from chuk.api.health_check import HealthCheck
 from chuk.api.keys import (
     API_KEYS,
@@ -34,6 +34,7 @@ from chuk.api.keys import (
     PICTURES,
     QUOTES,
     RECEIPTS,
+    ROUTER,
     SPEECH,
     STATUS,
     STREAMS,
@@ -143,12 +144,12 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         is_running=credit_service.is_open,
         leadership=sharing.leadership,
     )
-    streaming = make_streaming(settings, catalog, models.upstream, credit_service)
+    streaming = make_streaming(settings, catalog, models.router, credit_service, sharing, owner)
     turns = streaming.turns
     hearing = make_hearing(settings, credit_service, embedded)
     converting = make_conversions(settings, credit_service, hearing.listener, embedded)
     speaking = make_speech(settings, session, credit_service, embedded)
-    atelier = make_drawing(settings, session, credit_service)
+    atelier = make_drawing(settings, session, credit_service, sharing.pictures)
     payments = (
         make_payments(settings, session, books, sharing.leadership)
         if is_billing_on(settings)
@@ -162,7 +163,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
     health = HealthCheck(
         {
             "models": lambda: catalog.is_loaded,
-            "upstream": lambda: models.server is None or models.server.is_up,
+            "upstream": models.is_up,
         }
     )
     watch = Watch(
@@ -172,6 +173,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
 
     async def run(_app: web.Application) -> AsyncIterator[None]:
         await sharing.start()
+        await streaming.start()
         if models.server is not None:
             await models.server.start()
         await catalog.start()
@@ -199,11 +201,11 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         await atelier.close()
         await reconciler.close()
         await credit_service.close()
+        await streaming.close()
         await close()
 
     async def close() -> None:
-        if models.server is not None:
-            await models.server.close()
+        await models.close()
         await speaking.close()
         await api_keys.close()
         await books.close()
@@ -217,8 +219,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         await speaking.drain()
 
     async def ready() -> None:
-        if models.server is not None:
-            await models.server.ready()
+        await models.ready()
         await catalog.refreshed()
 
     bearers = root[VERIFIER] = Bearers(verifier, api_keys)
@@ -227,6 +228,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
     root[PRESENCE] = sharing.presence
     addresses = root[ADDRESSES] = ClientAddresses(settings.server.trusted_proxies)
     root[CATALOG], root[TURNS], root[HEALTH] = catalog, turns, health
+    root[ROUTER] = models.router
     root[STREAMS], root[IDEMPOTENCY] = streaming.streams, idempotency
     root[LEDGER], root[CREDITS], root[DELETIONS] = books.ledger, credit_service, deletions
     root[RECEIPTS], root[QUOTES] = Receipts(books.ledger), Quotes(books.ledger)
@@ -269,6 +271,7 @@ def hang_areas(root: web.Application, settings: Settings) -> RouteTable:
     root.add_subapp(user.PREFIX, user.build(routes))
     root.add_subapp(stripe.PREFIX, stripe.build(routes, is_on=billing))
     root.add_subapp(webhooks.PREFIX, webhooks.build(routes, is_on=billing))
+    openai.hang(routes, v1, settings)
     root.add_subapp("/v1", v1)
     return routes
 

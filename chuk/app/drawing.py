@@ -14,7 +14,7 @@ from chuk.app.parts import Part
 from chuk.credits.service import Credits
 from chuk.media.draw import SHORTEST_SIDE, Drawing
 from chuk.media.jobs import Jobs
-from chuk.media.pictures import Pictures
+from chuk.media.pictures import PictureCopies, Pictures
 from chuk.media.ports import Commission
 from chuk.settings import Settings
 
@@ -33,11 +33,14 @@ class Atelier:
 
 
 def make_drawing(
-    settings: Settings, session: aiohttp.ClientSession, credit_service: Credits
+    settings: Settings,
+    session: aiohttp.ClientSession,
+    credit_service: Credits,
+    copies: PictureCopies | None,
 ) -> Atelier:
     """The painter that the settings name, and the folder of what it makes; nothing runs yet."""
     media, fal = settings.media, settings.fal
-    pictures = Pictures(settings.server.data_dir / "pictures", keep=media.image_keep)
+    pictures = Pictures(settings.server.data_dir / "pictures", keep=media.image_keep, copies=copies)
     if fal.key:
         painter = Fal(
             session,

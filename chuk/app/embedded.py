@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from chuk.adapters.children import WarmWorker
 from chuk.adapters.embedded.ports import MakeLanguageModel, MakeWorker
+from chuk.adapters.embedded.remote_model import RemoteModel
+from chuk.adapters.embedded.remote_worker import RemoteWorker
 from chuk.adapters.llama import LlamaServer
 
 
@@ -18,3 +22,8 @@ class Embedded:
 
 
 ALONE = Embedded()
+
+
+def at_host(path: Path) -> Embedded:
+    """The parts of the host that listens at this path."""
+    return Embedded(partial(RemoteWorker, path), partial(RemoteModel, path))

@@ -120,7 +120,7 @@ def _deaf(why: str) -> Hearing:
 class _Deaf:
     """Listens for a server that cannot."""
 
-    async def transcript(self, user_id: UUID, sound: Sound) -> str:
+    async def transcript(self, user_id: UUID, sound: Sound, api_key_id: UUID | None = None) -> str:
         """See `chuk.media.ports.Listener.transcript`."""
         raise FeatureDisabled("Transcription is switched off on this server.")
 

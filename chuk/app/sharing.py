@@ -9,13 +9,17 @@ from chuk.adapters.redis.catalog import LOOKS, SharedModelSource
 from chuk.adapters.redis.connection import RedisAway, RedisConnection
 from chuk.adapters.redis.leadership import RedisLeadership
 from chuk.adapters.redis.limits import RedisRateLimits
+from chuk.adapters.redis.pictures import RedisPictures
 from chuk.adapters.redis.presence import RedisPresence
 from chuk.app.models import Models
 from chuk.app.parts import Part
+from chuk.app.sealing import stream_seals
+from chuk.catalog.ports import ModelSource
+from chuk.catalog.selection import Selection
 from chuk.catalog.service import Catalog
-from chuk.catalog.store import CatalogStore
 from chuk.errors import ServiceUnavailable
 from chuk.leadership import Alone, Leadership
+from chuk.media.pictures import PictureCopies
 from chuk.presence import OnlyOne, Presence
 from chuk.settings import Settings
 from chuk.web.limits import MemoryRateLimits, RateLimits
@@ -28,6 +32,7 @@ class Sharing:
 
     Attributes:
         connection: None where there is no Redis.
+        pictures: None where each process has its own, or one folder has them all.
         start: begins to share; never fails for want of Redis.
         close: leaves to others what this process had; before it, nothing else may stop working.
     """
@@ -36,6 +41,7 @@ class Sharing:
     leadership: Leadership
     presence: Presence
     connection: RedisConnection | None
+    pictures: PictureCopies | None
     tick: Tick
     part: Part
     start: Callable[[], Awaitable[None]]
@@ -43,22 +49,17 @@ class Sharing:
 
     def catalog(self, settings: Settings, models: Models) -> Catalog:
         """The model list, from these models; fetched once for all that share."""
-        interval, source = settings.upstream.catalog_refresh, models.source
-        if self.connection is not None:
-            source = SharedModelSource(
-                source,
-                self.connection,
-                origin=models.origin,
-                selection=models.selection,
-                fresh_for=interval,
+        data_dir, interval = settings.server.data_dir, settings.upstream.catalog_refresh
+        connection = self.connection
+        if connection is None:
+            return models.make_catalog(data_dir, interval)
+
+        def share(source: ModelSource, origin: str, selection: Selection) -> ModelSource:
+            return SharedModelSource(
+                source, connection, origin=origin, selection=selection, fresh_for=interval
             )
-            interval /= LOOKS
-        return Catalog(
-            source,
-            store=CatalogStore(settings.server.data_dir / "catalog.json", origin=models.origin),
-            selection=models.selection,
-            refresh_interval=interval,
-        )
+
+        return models.make_catalog(data_dir, interval / LOOKS, share)
 
 
 def make_sharing(settings: Settings, owner: str, carries: Callable[[], int]) -> Sharing:
@@ -78,6 +79,7 @@ def make_sharing(settings: Settings, owner: str, carries: Callable[[], int]) -> 
         leadership=Alone(),
         presence=OnlyOne(),
         connection=None,
+        pictures=None,
         tick=rate_limits.tick,
         part=Part("sharing", "nobody", _alone),
         start=_nothing,
@@ -115,6 +117,7 @@ def _shared(
         leadership=leadership,
         presence=presence,
         connection=connection,
+        pictures=RedisPictures(connection, stream_seals(settings)) if redis.pictures else None,
         tick=rate_limits.tick,
         part=Part("sharing", f"Redis at {connection.address}", answers),
         start=start,

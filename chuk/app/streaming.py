@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from chuk.adapters.redis.streams import RedisStreams
+from chuk.app.sealing import stream_seals
+from chuk.app.sharing import Sharing
 from chuk.catalog.service import Catalog
 from chuk.chat.generation import Patience
 from chuk.chat.ports import StreamStore, Upstream
@@ -22,6 +25,7 @@ class Streaming:
 
     Attributes:
         store: where turns are recorded.
+        shared: the same, where other processes can go on with them; None where there are none.
         tick: looks at the running turns, then at what was kept long enough.
         erasure: the step of a deletion that stops a user's turns and forgets them.
     """
@@ -29,8 +33,19 @@ class Streaming:
     turns: Turns
     streams: Streams
     store: StreamStore
+    shared: RedisStreams | None
     tick: Tick
     erasure: TurnsErasure
+
+    async def start(self) -> None:
+        """Begin to share what is kept, where there is somebody to share it with."""
+        if self.shared is not None:
+            await self.shared.start()
+
+    async def close(self) -> None:
+        """Leave to others what is kept."""
+        if self.shared is not None:
+            await self.shared.close()
 
     async def drain(self) -> None:
         """End every turn of this process, then those who follow."""
@@ -39,11 +54,23 @@ class Streaming:
 
 
 def make_streaming(
-    settings: Settings, catalog: Catalog, upstream: Upstream, credit_service: Credits
+    settings: Settings,
+    catalog: Catalog,
+    upstream: Upstream,
+    credit_service: Credits,
+    sharing: Sharing,
+    owner: str,
 ) -> Streaming:
-    """Put the turns of this process together."""
+    """Put the turns of this process together.
+
+    Args:
+        owner: this process; unlike all others.
+
+    Raises:
+        OSError: the data folder cannot be written.
+    """
     chat = settings.chat
-    store = MemoryStreams(
+    local = MemoryStreams(
         StreamBounds(
             stream=chat.stream_max_bytes,
             user=chat.stream_user_bytes,
@@ -51,6 +78,17 @@ def make_streaming(
             keep=chat.resume_keep,
         )
     )
+    shared = None
+    if sharing.connection is not None:
+        shared = RedisStreams(
+            local,
+            sharing.connection,
+            seals=stream_seals(settings),
+            process=owner,
+            leadership=sharing.leadership,
+            lease=settings.redis.stream_lease,
+        )
+    store: StreamStore = shared or local
     turns = Turns(
         catalog=catalog,
         upstream=upstream,
@@ -66,9 +104,10 @@ def make_streaming(
 
     async def tick(now: float) -> None:
         await turns.tick(now)
-        await store.tick(now)
+        await local.tick(now)
 
-    return Streaming(turns, Streams(store, turns), store, tick, TurnsErasure(turns, store))
+    erasure = TurnsErasure(turns, store)
+    return Streaming(turns, Streams(store, turns), store, shared, tick, erasure)
 
 
 class TurnsErasure:

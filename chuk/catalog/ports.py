@@ -25,5 +25,29 @@ class ModelSource(Protocol):
         ...
 
 
+class KeptList(Protocol):
+    """Keeps the last known list over a restart."""
+
+    async def load(self) -> tuple[Model, ...] | None:
+        """The list that was saved last; None when there is none that can be used."""
+        ...
+
+    async def save(self, models: Sequence[Model]) -> bool:
+        """Replace it; whether that could be done."""
+        ...
+
+
 class CatalogUnavailable(Exception):
     """The source cannot say what it offers. The message names the step, never a body."""
+
+
+class PartlyUnavailable(CatalogUnavailable):
+    """Some of several sources cannot say what they offer.
+
+    Attributes:
+        models: what can be offered all the same.
+    """
+
+    def __init__(self, message: str, models: Sequence[Model]) -> None:
+        self.models = models
+        super().__init__(message)

@@ -13,6 +13,7 @@ from typing import Any
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from chuk.catalog.models import Model
+from chuk.catalog.own_servers import OwnServer, ServerName, ServerSchema, own_servers
 
 
 class SelectionError(Exception):
@@ -38,12 +39,14 @@ class Selection:
         overrides: by model id.
         blocked_providers: providers (`chutes`) or single endpoints (`deepinfra/fp8`), never
             listed and never used.
+        own: upstreams of the operator's own, whose models need no permission.
     """
 
     allow: tuple[str, ...] = ("*",)
     block: tuple[str, ...] = ()
     overrides: Mapping[str, Override] = field(default_factory=dict)
     blocked_providers: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
 
     def allows(self, model_id: str) -> bool:
         """Whether this model may be offered."""
@@ -59,6 +62,9 @@ class Selection:
         """The models and providers that may be offered; a model without a provider is left out."""
         allowed: list[Model] = []
         for model in models:
+            if model.upstream in self.own:
+                allowed.append(model)
+                continue
             if not self.allows(model.id):
                 continue
             providers = tuple(each for each in model.providers if self.allows_provider(each.slug))
@@ -102,9 +108,26 @@ class _FileSchema(Schema):
     )
     block = fields.List(_Pattern)
     models = fields.Dict(keys=_Pattern, values=fields.Nested(_OverrideSchema))
+    upstreams = fields.Dict(keys=ServerName, values=fields.Nested(ServerSchema))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsFile:
+    """What `config/models.toml` says: what is offered of others' models, and servers of one's own.
+
+    The selection's `own` is left to whoever knows which of the servers are used.
+    """
+
+    selection: Selection
+    servers: tuple[OwnServer, ...] = ()
 
 
 def read_selection(file: Path, *, blocked_providers: Iterable[str] = ()) -> Selection:
+    """The selection of `read_models_file`."""
+    return read_models_file(file, blocked_providers=blocked_providers).selection
+
+
+def read_models_file(file: Path, *, blocked_providers: Iterable[str] = ()) -> ModelsFile:
     """Read `config/models.toml`. Without the file every model is allowed.
 
     Raises:
@@ -114,16 +137,17 @@ def read_selection(file: Path, *, blocked_providers: Iterable[str] = ()) -> Sele
     try:
         document = tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:
-        return Selection(blocked_providers=blocked)
+        return ModelsFile(Selection(blocked_providers=blocked))
     except OSError as error:
         raise SelectionError(f"{file}: {error.strerror or 'cannot be read'}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SelectionError(f"{file}: not valid TOML: {error}") from None
     try:
         loaded: Mapping[str, Any] = _FileSchema().load(document)
+        servers = own_servers(loaded.get("upstreams", {}))
     except ValidationError as error:
         raise SelectionError(f"{file}: {_first_problem(error.messages)}") from None
-    return Selection(
+    selection = Selection(
         allow=tuple(loaded.get("allow", ("*",))),
         block=tuple(loaded.get("block", ())),
         overrides={
@@ -132,6 +156,7 @@ def read_selection(file: Path, *, blocked_providers: Iterable[str] = ()) -> Sele
         },
         blocked_providers=blocked,
     )
+    return ModelsFile(selection, servers)
 
 
 def _matches(model_id: str, patterns: Iterable[str]) -> bool:

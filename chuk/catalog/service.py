@@ -17,9 +17,8 @@ from dataclasses import dataclass
 import structlog
 
 from chuk.catalog.models import Model
-from chuk.catalog.ports import CatalogUnavailable, ModelSource
+from chuk.catalog.ports import CatalogUnavailable, KeptList, ModelSource, PartlyUnavailable
 from chuk.catalog.selection import Selection
-from chuk.catalog.store import CatalogStore
 from chuk.catalog.wire import encode_models
 from chuk.errors import ModelNotFound, ServiceUnavailable
 
@@ -58,7 +57,7 @@ class Catalog:
         self,
         source: ModelSource,
         *,
-        store: CatalogStore | None = None,
+        store: KeptList | None = None,
         selection: Selection | None = None,
         refresh_interval: float = 600.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -136,16 +135,16 @@ class Catalog:
         """Ask the source now; the last known list stays when it fails.
 
         Raises:
-            CatalogUnavailable: the source failed, or offers nothing that is allowed here.
+            CatalogUnavailable: the source failed, in part or as a whole, or offers nothing that is
+            allowed here.
         """
         async with self._one_at_a_time:
             known = self._snapshot.known if self._snapshot else ()
             try:
-                models = await self._source.fetch(known)
-                if models is not self._fetched:
-                    await self._install(models, whence="source")
-                    self._fetched = models
+                await self._take(await self._source.fetch(known))
             except CatalogUnavailable as error:
+                if isinstance(error, PartlyUnavailable):
+                    await self._take(error.models)
                 self.failed_refreshes += 1
                 _log.warning(
                     "catalog_refresh_failed",
@@ -154,8 +153,13 @@ class Catalog:
                     models_kept=len(self.models),
                 )
                 raise
-            self._refreshed.set()
-            await self._save()
+
+    async def _take(self, models: Sequence[Model]) -> None:
+        if models is not self._fetched:
+            await self._install(models, whence="source")
+            self._fetched = models
+        self._refreshed.set()
+        await self._save()
 
     async def _keep_fresh(self) -> None:
         wait = 0.0

@@ -40,6 +40,7 @@ class Extras:
 
     Attributes:
         tools, tool_choice, response_format: JSON, checked and passed on as it came.
+        has_schema: whether the format is a JSON schema, which fewer providers know.
     """
 
     top_p: float | None = None
@@ -51,6 +52,7 @@ class Extras:
     tool_choice: bytes | None = None
     parallel_tool_calls: bool | None = None
     response_format: bytes | None = None
+    has_schema: bool = False
 
     @property
     def size(self) -> int:
@@ -60,7 +62,8 @@ class Extras:
     @property
     def needs(self) -> tuple[str, ...]:
         """What the provider has to understand, or the answer would be none; OpenAI's names."""
-        asked = {"tools": self.tools, "response_format": self.response_format}
+        form = "structured_outputs" if self.has_schema else "response_format"
+        asked = {"tools": self.tools, form: self.response_format}
         return tuple(name for name, value in asked.items() if value is not None)
 
 

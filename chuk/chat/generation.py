@@ -178,6 +178,11 @@ class Generation:
         """Call back as soon as the turn has told its end."""
         self._when_over.append(callback)
 
+    @property
+    def came_to_nothing(self) -> bool:
+        """Whether it is over without a word of its answer, and so without a price."""
+        return isinstance(self._ending, ChukError) and not self._tally.facts().has_delivered
+
     # What the watch calls, about once a second.
 
     def tick(self, now: float) -> None:

@@ -94,6 +94,7 @@ def receipt_object(receipt: Receipt) -> dict[str, Any]:
         "free_message": receipt.is_free_message,
         "zdr": usage.is_zdr,
         "tags": dict(usage.tags),
+        "api_key_id": None if receipt.api_key_id is None else str(receipt.api_key_id),
     }
 
 

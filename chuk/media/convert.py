@@ -70,11 +70,14 @@ class Conversions:
         self._price = micro_euro_ceiling(price)
         self._patience = patience
 
-    async def convert(self, user_id: UUID, path: Path, name: str) -> Markdown:
+    async def convert(
+        self, user_id: UUID, path: Path, name: str, api_key_id: UUID | None = None
+    ) -> Markdown:
         """Read one file. Being cancelled ends the work at once, and nothing is taken.
 
         Args:
             name: what its owner calls it.
+            api_key_id: the personal API key that asked; None: the signed-in user.
 
         Raises:
             UnsupportedFormat: it is nothing that is read here.
@@ -86,25 +89,25 @@ class Conversions:
         found = await asyncio.to_thread(detect_file, path, name)
         if found is None:
             raise UnsupportedFormat(ending_of(name), SUPPORTED)
-        order = self._order(user_id)
+        order = self._order(user_id, api_key_id)
         async with self._credits.hold(order) as payment:
-            markdown = await self._read(user_id, path, found, name)
+            markdown = await self._read(order, path, found, name)
             await payment.settle(self._price, self._usage(order, markdown))
         return markdown
 
-    async def _read(self, user_id: UUID, path: Path, found: Format, name: str) -> Markdown:
+    async def _read(self, order: Order, path: Path, found: Format, name: str) -> Markdown:
         if found in AUDIO:
-            said = (await self._listener.transcript(user_id, Sound(path, found))).strip()
+            said = await self._said(order, Sound(path, found))
             if not said:
                 raise CorruptFile("No speech was found in this recording.")
             return await _bounded(f"# Transcript\n\n{said}", found)
         async with AsyncExitStack() as stack:
             # Only reading takes a place: listening has bounds of its own.
-            async with self._jobs.slot(user_id):
+            async with self._jobs.slot(order.user_id):
                 document = await stack.enter_async_context(
                     self._reader.read(path, kind=found, name=name)
                 )
-            parts, is_whole = await self._heard(user_id, document)
+            parts, is_whole = await self._heard(order, document)
         text = "\n\n".join(part for part in parts if part)
         if not text.strip():
             raise CorruptFile("No text was found in this file.")
@@ -116,7 +119,12 @@ class Conversions:
             is_truncated=markdown.is_truncated or document.is_truncated or not is_whole,
         )
 
-    async def _heard(self, user_id: UUID, document: Document) -> tuple[list[str], bool]:
+    async def _said(self, order: Order, sound: Sound) -> str:
+        """What a recording says, paid for as the file is."""
+        said = await self._listener.transcript(order.user_id, sound, order.api_key_id)
+        return said.strip()
+
+    async def _heard(self, order: Order, document: Document) -> tuple[list[str], bool]:
         """All parts as texts, and whether there was time for every recording.
 
         One that cannot be heard, or not be paid, is not the end of the file: why is said in its
@@ -134,13 +142,13 @@ class Conversions:
                 parts.append("*There was no time to listen to this recording.*")
             else:
                 try:
-                    said = (await self._listener.transcript(user_id, part)).strip()
+                    said = await self._said(order, part)
                 except ChukError as error:
                     said = f"*{error.message}*"
                 parts.append(said or "*No speech was found in this recording.*")
         return parts, is_whole
 
-    def _order(self, user_id: UUID) -> Order:
+    def _order(self, user_id: UUID, api_key_id: UUID | None) -> Order:
         return Order(
             id=f"doc_{uuid4().hex}",
             user_id=user_id,
@@ -150,6 +158,7 @@ class Conversions:
             at_most=self._price,
             at_least=self._price,
             is_zdr=True,
+            api_key_id=api_key_id,
         )
 
     def _usage(self, order: Order, markdown: Markdown) -> UsageRecord:

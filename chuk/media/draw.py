@@ -117,11 +117,13 @@ class Drawing:
         height: int,
         seed: int | None = None,
         order_id: str | None = None,
+        api_key_id: UUID | None = None,
     ) -> Drawn:
         """Draw one picture and keep it. Being cancelled gives the credits back.
 
         Args:
             order_id: unlike any other; made here unless given.
+            api_key_id: the personal API key that asked; None: the signed-in user.
 
         Raises:
             InvalidPrompt, InvalidDimensions: see `check_commission`.
@@ -142,6 +144,7 @@ class Drawing:
             at_most=cost,
             at_least=cost,
             is_zdr=painter.is_zdr,
+            api_key_id=api_key_id,
         )
         async with self._credits.hold(order) as payment:
             painting = await self._painted(user_id, Commission(prompt, width, height, chosen))

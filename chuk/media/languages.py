@@ -23,6 +23,8 @@ _CODES = {
     for code, _, name in (entry.strip().partition(" ") for entry in _NAMES.strip().split(","))
 }
 
+_WORDS = {code: name for name, code in _CODES.items()}
+
 LANGUAGES = frozenset(code for code in _CODES.values() if len(code) == 2)
 """ISO 639-1 codes that may be asked for."""
 
@@ -31,3 +33,8 @@ def code_of(name: str) -> str | None:
     """The code of a language that a recogniser names (`English`, or `en`); None: unknown."""
     lowered = name.strip().lower()
     return lowered if lowered in _CODES.values() else _CODES.get(lowered)
+
+
+def name_of(code: str) -> str:
+    """The English name of a language, in small letters; of one that is not known, its code."""
+    return _WORDS.get(code, code)

@@ -13,9 +13,11 @@ import stat
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from secrets import token_urlsafe
+from secrets import token_hex, token_urlsafe
+from typing import Protocol
 
 from chuk.clock import Clock, utc_now
 from chuk.errors import ServiceUnavailable
@@ -70,11 +72,27 @@ class Kept:
     seconds_left: int
 
 
+class PictureCopies(Protocol):
+    """Where processes without a common folder find each other's pictures, for `SHORTEST_KEEP`.
+
+    Neither method raises: a copy that fails is counted, and is not there.
+    """
+
+    async def put(self, name: str, data: bytes, moment: datetime) -> None:
+        """Keep a copy of a picture that was made then."""
+        ...
+
+    async def get(self, name: str) -> tuple[bytes, datetime] | None:
+        """A picture that another process made, and when."""
+        ...
+
+
 class Pictures:
     """A folder of pictures that expire.
 
     Args:
         keep: seconds that each is kept.
+        copies: where the other processes' pictures are; None where the folder has them all.
         most_bytes: of all together; the oldest give way, but none before `SHORTEST_KEEP`.
         sleep: how the sweep waits.
     """
@@ -85,12 +103,14 @@ class Pictures:
         *,
         keep: float,
         most_bytes: int = _MOST_BYTES,
+        copies: PictureCopies | None = None,
         clock: Clock = utc_now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._folder = folder.absolute()
         self._keep = max(keep, SHORTEST_KEEP)
         self._most_bytes = most_bytes
+        self._copies = copies
         self._clock = clock
         self._sleep = sleep
         self._used = 0
@@ -121,10 +141,31 @@ class Pictures:
             ServiceUnavailable: there is no room, and all that is kept is still promised.
             OSError: the disk does not take it.
         """
+        name, moment = f"{token_urlsafe(32)}.{kind.value}", self._clock()
+        await self._keep_file(name, data, moment)
+        if self._copies is not None:
+            await self._copies.put(name, data, moment)
+        return name
+
+    async def fetch(self, name: str) -> Kept | None:
+        """Like `find`, and what another process has made as well.
+
+        Raises:
+            ServiceUnavailable: there is no room for it here.
+            OSError: the disk does not take it.
+        """
+        found = self.find(name)
+        if found is not None or self._copies is None or _NAME.fullmatch(name) is None:
+            return found
+        copy = await self._copies.get(name)
+        if copy is not None:
+            await self._keep_file(name, *copy)
+        return self.find(name)
+
+    async def _keep_file(self, name: str, data: bytes, moment: datetime) -> None:
         async with self._room:
             await self._make_room(len(data))
-            name = f"{token_urlsafe(32)}.{kind.value}"
-            writing = asyncio.ensure_future(asyncio.to_thread(self._write, name, data))
+            writing = asyncio.ensure_future(asyncio.to_thread(self._write, name, data, moment))
             try:
                 await asyncio.shield(writing)
             except asyncio.CancelledError:
@@ -132,7 +173,6 @@ class Pictures:
                 writing.add_done_callback(lambda done: self._drop(done, name))
                 raise
             self._used += len(data)
-        return name
 
     def find(self, name: str) -> Kept | None:
         """The picture of this name; None: there is none, or no longer."""
@@ -192,9 +232,10 @@ class Pictures:
             used -= size
         return used
 
-    def _write(self, name: str, data: bytes) -> None:
+    def _write(self, name: str, data: bytes, moment: datetime) -> None:
         """Write beside its place first: a picture is there whole or not at all."""
-        unfinished = self._folder / f"{name}{_UNFINISHED}"
+        # Two processes may take the same copy at once.
+        unfinished = self._folder / f"{name}.{token_hex(8)}{_UNFINISHED}"
         try:
             with os.fdopen(
                 os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb"
@@ -202,8 +243,7 @@ class Pictures:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            moment = self._clock().timestamp()
-            os.utime(unfinished, (moment, moment))
+            os.utime(unfinished, (moment.timestamp(), moment.timestamp()))
             unfinished.replace(self._folder / name)
         except BaseException:
             unfinished.unlink(missing_ok=True)

@@ -155,8 +155,11 @@ class FileReader(Protocol):
 class Listener(Protocol):
     """Writes down what is said in recordings, and has it paid for."""
 
-    async def transcript(self, user_id: UUID, sound: Sound) -> str:
+    async def transcript(self, user_id: UUID, sound: Sound, api_key_id: UUID | None = None) -> str:
         """The words; empty where nothing is said.
+
+        Args:
+            api_key_id: the personal API key that asked; None: the signed-in user.
 
         Raises:
             ChukError: it cannot be heard, or not be paid.

@@ -60,10 +60,15 @@ class Speech:
         return self._voice.voice_for(voice_id)
 
     @asynccontextmanager
-    async def spoken(self, user_id: UUID, utterance: Utterance) -> AsyncIterator[Audio]:
+    async def spoken(
+        self, user_id: UUID, utterance: Utterance, api_key_id: UUID | None = None
+    ) -> AsyncIterator[Audio]:
         """Speak while the block runs; it begins with the first sound.
 
         A listener who leaves ends the block early, and the voice falls silent.
+
+        Args:
+            api_key_id: the personal API key that asked; None: the signed-in user.
 
         Raises:
             RateLimited: too many texts of this user are being spoken.
@@ -71,7 +76,7 @@ class Speech:
             ChukError: as `Credits.open` and `Voice.speak`, before the first sound.
         """
         with self._entered(user_id):
-            order = self._order(user_id, utterance)
+            order = self._order(user_id, utterance, api_key_id)
             async with self._credits.hold(order) as payment:
                 audio = Audio(self._sounds(user_id, utterance))
                 try:
@@ -124,7 +129,7 @@ class Speech:
             async for sound in sounds:
                 yield sound
 
-    def _order(self, user_id: UUID, utterance: Utterance) -> Order:
+    def _order(self, user_id: UUID, utterance: Utterance, api_key_id: UUID | None) -> Order:
         cost = micro_euro_ceiling(self._price * len(utterance.text))
         return Order(
             id=f"tts_{uuid4().hex}",
@@ -135,6 +140,7 @@ class Speech:
             at_most=cost,
             at_least=cost,
             is_zdr=self._voice.is_zdr,
+            api_key_id=api_key_id,
         )
 
     def _progress(self, order: Order, characters: int) -> Progress:

@@ -76,13 +76,21 @@ class Transcriptions:
         return self._recogniser.languages
 
     async def transcribe(
-        self, user_id: UUID, path: Path, name: str, hints: Hints, *, order_id: str | None = None
+        self,
+        user_id: UUID,
+        path: Path,
+        name: str,
+        hints: Hints,
+        *,
+        order_id: str | None = None,
+        api_key_id: UUID | None = None,
     ) -> Transcript:
         """Write one file down. Being cancelled ends the work at once, and nothing is taken.
 
         Args:
             name: what its owner calls it.
             order_id: unlike any other; made here unless given.
+            api_key_id: the personal API key that asked; None: the signed-in user.
 
         Raises:
             UnsupportedFormat: it is no recording.
@@ -91,14 +99,21 @@ class Transcriptions:
         found = await asyncio.to_thread(detect_file, path, name)
         if found not in AUDIO:
             raise UnsupportedFormat(found.value if found else ending_of(name), SUPPORTED)
-        return await self.heard(user_id, Sound(path, found), hints, order_id=order_id)
+        sound = Sound(path, found)
+        return await self.heard(user_id, sound, hints, order_id=order_id, api_key_id=api_key_id)
 
-    async def transcript(self, user_id: UUID, sound: Sound) -> str:
+    async def transcript(self, user_id: UUID, sound: Sound, api_key_id: UUID | None = None) -> str:
         """See `chuk.media.ports.Listener.transcript`."""
-        return (await self.heard(user_id, sound, Hints())).text
+        return (await self.heard(user_id, sound, Hints(), api_key_id=api_key_id)).text
 
     async def heard(
-        self, user_id: UUID, sound: Sound, hints: Hints, *, order_id: str | None = None
+        self,
+        user_id: UUID,
+        sound: Sound,
+        hints: Hints,
+        *,
+        order_id: str | None = None,
+        api_key_id: UUID | None = None,
     ) -> Transcript:
         """Write a recording down.
 
@@ -119,7 +134,7 @@ class Transcriptions:
                 recording = await stack.enter_async_context(self._decoder.decoded(sound))
             await self._check_length(recording, sound)
             cost = self._cost(recording)
-            order = self._order(user_id, cost, order_id)
+            order = self._order(user_id, cost, order_id, api_key_id)
             async with self._credits.hold(order) as payment:
                 transcript = await self._recognised(user_id, recording, hints, until)
                 await payment.settle(cost, self._usage(order, recording))
@@ -154,7 +169,9 @@ class Transcriptions:
             return MicroEuro(0)
         return micro_euro_ceiling(self._price * recording.started_seconds)
 
-    def _order(self, user_id: UUID, cost: MicroEuro, order_id: str | None) -> Order:
+    def _order(
+        self, user_id: UUID, cost: MicroEuro, order_id: str | None, api_key_id: UUID | None
+    ) -> Order:
         return Order(
             id=order_id or f"stt_{uuid4().hex}",
             user_id=user_id,
@@ -164,6 +181,7 @@ class Transcriptions:
             at_most=cost,
             at_least=cost,
             is_zdr=self._recogniser.is_zdr,
+            api_key_id=api_key_id,
         )
 
     def _usage(self, order: Order, recording: Recording) -> UsageRecord:

@@ -13,7 +13,6 @@ from chuk.settings.sections import (
     Credits,
     Deletion,
     Limits,
-    LocalModel,
     Log,
     Plan,
     Prices,
@@ -22,8 +21,8 @@ from chuk.settings.sections import (
     Settings,
     Stripe,
     Supabase,
-    Upstream,
 )
+from chuk.settings.upstream import LocalModel, Routing, Upstream
 
 __all__ = [
     "DEFAULT_FILE",
@@ -40,6 +39,7 @@ __all__ = [
     "Plan",
     "Prices",
     "Redis",
+    "Routing",
     "Server",
     "Setting",
     "Settings",

@@ -55,6 +55,8 @@ def setting(
 def settings_of(sections: type) -> Iterator[Setting]:
     """Yield every setting of a dataclass of sections, in order."""
     for section, section_type in get_type_hints(sections).items():
+        if not dataclasses.is_dataclass(section_type):
+            continue
         hints = get_type_hints(section_type)
         for field in dataclasses.fields(section_type):
             yield Setting(

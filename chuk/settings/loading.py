@@ -71,7 +71,10 @@ def load(environ: Mapping[str, str] | None = None, *, directory: Path | None = N
         sections.setdefault(setting.section, {})[setting.name] = value
         sources[setting.env] = "the defaults" if found is None else found.source
     hints = get_type_hints(Settings)
-    settings = Settings(**{name: hints[name](**values) for name, values in sections.items()})
+    settings = Settings(
+        **{name: hints[name](**values) for name, values in sections.items()},
+        variables={name: value for _, each in reversed(variables) for name, value in each.items()},
+    )
     _check_together(settings, sources)
     return settings
 

@@ -6,7 +6,8 @@ fields, so there is no second list to keep in step.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from marshmallow import validate
 
 from chuk.settings.declaration import setting
 from chuk.settings.media import Fal, Groq, Inworld, Media
+from chuk.settings.upstream import LocalModel, Routing, Upstream
 from chuk.settings.values import (
     at_least_one,
     is_network,
@@ -42,6 +44,12 @@ class Server:
         "Port to listen on; 0 picks a free one.",
         env="CHUK_PORT",
         check=validate.Range(min=0, max=65535),
+    )
+    workers: int = setting(
+        1,
+        "Processes that serve; more than one needs REDIS_URL.",
+        env="CHUK_WORKERS",
+        check=validate.Range(min=1, max=256),
     )
     data_dir: Path = setting(
         Path("var"),
@@ -251,60 +259,6 @@ class Chat:
 
 
 @dataclass(frozen=True)
-class Upstream:
-    """Where answers come from. Times are seconds."""
-
-    openrouter_api_key: str = setting(
-        "", "Set: models come from OpenRouter.", env="OPENROUTER_API_KEY", secret=True
-    )
-    openrouter_base_url: str = setting(
-        "https://openrouter.ai/api/v1",
-        "Base URL of its API.",
-        env="OPENROUTER_BASE_URL",
-        check=is_url,
-    )
-    blocked_providers: tuple[str, ...] = setting(
-        ("chutes", "alibaba", "friendli", "wandb", "crusoe", "ncompass"),
-        "Providers that are never listed and never used.",
-        env="CHUK_BLOCKED_PROVIDERS",
-    )
-    models_file: Path = setting(
-        Path("config/models.toml"), "Which models are offered, and under which names."
-    )
-    catalog_refresh: float = setting(600.0, "Between refreshes of the model list.", check=positive)
-    connect_timeout: float = setting(10.0, "To connect.", check=positive)
-    first_byte_timeout: float = setting(120.0, "To the first byte of an answer.", check=positive)
-    read_timeout: float = setting(60.0, "Between two reads of an answer.", check=positive)
-    connections: int = setting(10_000, "Connections to upstream at once.", check=at_least_one)
-
-
-@dataclass(frozen=True)
-class LocalModel:
-    """The model that answers without OpenRouter's key."""
-
-    path: str = setting(
-        "", "Another GGUF file instead of the embedded model.", env="LOCAL_MODEL_PATH"
-    )
-    url: str = setting(
-        "",
-        "Base URL of an OpenAI-compatible server of one's own (llama.cpp, vLLM, Ollama), "
-        "ending before /chat/completions.",
-        env="LOCAL_MODEL_URL",
-        check=is_url_or_empty,
-    )
-    api_key: str = setting(
-        "", "Bearer key for that server.", env="LOCAL_MODEL_API_KEY", secret=True
-    )
-    name: str = setting("", "The model's name at that server.", env="LOCAL_MODEL_NAME")
-    context_length: int = setting(
-        8192, "Tokens of context for each conversation.", check=validate.Range(min=256)
-    )
-    threads: int = setting(
-        0, "Threads of the embedded model; 0: one per core.", check=validate.Range(min=0)
-    )
-
-
-@dataclass(frozen=True)
 class Supabase:
     """Whose tokens are accepted, and who keeps the books.
 
@@ -357,6 +311,16 @@ class Redis:
         "Seconds after which another process does the background jobs of one that died.",
         check=positive,
     )
+    stream_lease: float = setting(
+        6.0,
+        "Seconds without a sign of life after which others begin to hold a process for dead, and "
+        "end its answers.",
+        check=positive,
+    )
+    pictures: bool = setting(
+        True,
+        "Whether it holds each picture for an hour; needed where machines have a data folder each.",
+    )
 
 
 @dataclass(frozen=True)
@@ -374,9 +338,15 @@ class Settings:
     chat: Chat = Chat()
     upstream: Upstream = Upstream()
     local_model: LocalModel = LocalModel()
+    routing: Routing = Routing()
     supabase: Supabase = Supabase()
     redis: Redis = Redis()
     media: Media = Media()
     groq: Groq = Groq()
     fal: Fal = Fal()
     inworld: Inworld = Inworld()
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def named(self, variable: str) -> str:
+        """What an environment variable holds that the models file names; empty: it is not set."""
+        return self.variables.get(variable, "").strip()

@@ -13,6 +13,7 @@ from chuk import __version__
 from chuk.errors import (
     ChukError,
     FileTooLarge,
+    IdempotencyConflict,
     InternalError,
     InvalidRequest,
     InvalidToken,
@@ -27,6 +28,14 @@ from chuk.web.routes import Auth, Route, RouteTable
 
 _NOT_A_WORD = re.compile("[^a-z0-9]+")
 _PARAMETER = re.compile(r"{(\w+)(?::[^}]*)?}")
+
+_KEY_PARAMETER = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "description": "The same key within 24 hours gives the same result, and is charged once. "
+    "With another request: 409.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+}
 
 
 class ErrorBody(Schema):
@@ -83,7 +92,13 @@ def openapi_document(routes: RouteTable) -> dict[str, Any]:
         plugins=[MarshmallowPlugin()],
     )
     spec.components.security_scheme(
-        "bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+        "bearer",
+        {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The access token of a user who is signed in; or a personal API key,"
+            " where `x-api-key-scope` names what it must be allowed to do.",
+        },
     )
     for schema in (ErrorEnvelope, BareError, OpenAIError, EnvelopeMeta):
         spec.components.schema(schema.__name__, schema=schema)
@@ -105,13 +120,17 @@ def _operation(path: str, route: Route) -> dict[str, Any]:
         "responses": {**_success(path, route), **_failures(path, route)},
     }
     if route.auth is not Auth.NONE:
+        if route.scope is not None:
+            operation["x-api-key-scope"] = route.scope.value
         operation["security"] = [{"bearer": []}] + ([{}] if route.auth is Auth.SOCKET else [])
-    parameters = [
+    parameters: list[dict[str, Any]] = [
         {"in": "path", "name": name, "required": True, "schema": {"type": "string"}}
         for name in _PARAMETER.findall(path)
     ]
     if route.query is not None:
         parameters.append({"in": "query", "schema": route.query})
+    if route.takes_key:
+        parameters.append(_KEY_PARAMETER)
     if parameters:
         operation["parameters"] = parameters
     if route.request is not None:
@@ -186,6 +205,8 @@ def _failures(path: str, route: Route) -> dict[str, Any]:
         errors += [Unauthorized, TokenExpired, InvalidToken, ServiceUnavailable]
     if route.bucket is not None:
         errors.append(RateLimited)
+    if route.takes_key:
+        errors.append(IdempotencyConflict)
     by_status: dict[str, list[str]] = {}
     for error in errors:
         status = openai_status(error) if for_openai else error.status

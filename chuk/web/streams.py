@@ -30,6 +30,9 @@ class SseSubscriber:
 
     The answer begins with the first event. A turn that fails before it has no answer to write
     into: its error is in `refusal`, and becomes a plain HTTP error.
+
+    Args:
+        stream_id: of an answer that is taken up again, whose first event may not come.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class SseSubscriber:
         *,
         profile: Profile,
         ping_interval: float,
+        stream_id: str | None = None,
     ) -> None:
         self.refusal: ChukError | None = None
         self.response = EventSourceResponse(
@@ -60,6 +64,13 @@ class SseSubscriber:
         self._first_untold = 0
         # How a frame begins: `id: <stream>:`, and how the next one begins after one of content.
         self._begin = self._between = b""
+        if stream_id is not None:
+            self._name(stream_id)
+
+    async def begin(self) -> None:
+        """Begin the answer now, before there is any event: what comes next may take its time."""
+        writer = await self._prepared()
+        writer.send_headers()
 
     def deliver(self, first_number: int, events: Sequence[TurnEvent]) -> Wait | None:
         """See `chuk.chat.ports.Subscriber.deliver`."""
@@ -96,13 +107,30 @@ class SseSubscriber:
         """
         if not self._untold:
             return
-        opening, response = self._untold[0], self.response
+        opening = self._untold[0]
         if isinstance(opening, Failed):
             self.refusal = opening.error
             return
-        assert isinstance(opening, Started)
-        self._begin = b"id: %b:" % opening.stream_id.encode()
+        if isinstance(opening, Started):
+            self._name(opening.stream_id)
+        writer = await self._prepared()
+        events, self._untold = self._untold, []
+        data = self._framed(self._first_untold, events)
+        self._connection.written += len(data)
+        if isinstance(events[-1], (Done, Failed)):
+            await self._end(data)
+            return
+        await writer.write(data, drain=False)
+        if writer.protocol.writing_paused:
+            await self._drained()
+
+    def _name(self, stream_id: str) -> None:
+        self._begin = b"id: %b:" % stream_id.encode()
         self._between = b'"}\n\n' + self._begin
+
+    async def _prepared(self) -> StreamWriter:
+        """Put the head together; it goes out with whatever is written first."""
+        response = self.response
         if self._request.version < HttpVersion11:
             # Without chunks a body ends with its connection, even if the client would keep it.
             response.force_close()
@@ -111,15 +139,7 @@ class SseSubscriber:
         # They are sent; a kilobyte of them would stay with each open stream.
         response.headers.clear()
         self._is_chunked, self._protocol = writer.chunked, writer.protocol
-        events, self._untold = self._untold, []
-        data = self._framed(self._first_untold, events)
-        self._connection.written += len(data)
-        if isinstance(events[-1], (Done, Failed)):
-            await self._end(data)
-            return
-        await writer.write(data, drain=False)
-        if self._protocol.writing_paused:
-            await self._drained()
+        return writer
 
     def _framed(self, number: int, events: Sequence[TurnEvent]) -> bytes:
         """All events as one run of bytes."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import BinaryIO, cast
 
 import aiohttp
@@ -39,6 +40,16 @@ class Upload:
     size: int
     name: str
     fields: dict[str, str]
+
+    @contextmanager
+    def lasting(self) -> Iterator[Path]:
+        """The file under another name, for work that may outlast the block of `read_upload`."""
+        other = self.path.with_name(f"{self.path.name}-{token_hex(8)}")
+        other.hardlink_to(self.path)
+        try:
+            yield other
+        finally:
+            other.unlink()
 
 
 @asynccontextmanager

@@ -102,7 +102,8 @@ install_lock() {
     say "Installing the pinned packages of locks/$kind.txt into .venv (once; $2) ..."
     : >"$venv/.unfinished"
     rm -f "$venv/.stamp-$kind" "$venv/pip.log"
-    pip_install --require-hashes -r "$root/locks/$kind.txt"
+    # The lock is complete; what it leaves out on purpose is not looked for.
+    pip_install --require-hashes --no-deps -r "$root/locks/$kind.txt"
     pip_install --no-deps --no-build-isolation --editable "$root"
     stamp_of "$kind" >"$venv/.stamp-$kind"
     rm -f "$venv/.unfinished"

@@ -256,7 +256,8 @@ async def test_a_server_of_ones_own_gets_its_model_name_and_no_key(
         await writer.drain()
 
     async with raw_upstream(answer) as url:
-        await completed(OpenAICompatible(push, lambda: Address(url), model_name="their name"))
+        names = {"qwen/qwen3-32b": "their name"}
+        await completed(OpenAICompatible(push, lambda: Address(url), model_names=names))
     head, body = asked
     assert b"authorization" not in head.lower()
     assert b'"model":"their name"' in body

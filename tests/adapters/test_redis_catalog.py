@@ -37,23 +37,25 @@ async def process(
 ) -> AsyncIterator[SharedModelSource]:
     """The source of one process; it looks often whether Redis is back."""
     connection = RedisConnection(server.url, timeout=5, look_interval=0.01)
-    async with aiohttp.ClientSession() as session:
-        yield SharedModelSource(
-            OpenRouterModels(
-                session,
-                base_url=openrouter.base_url,
-                api_key=openrouter.api_key,
+    try:
+        async with aiohttp.ClientSession() as session:
+            yield SharedModelSource(
+                OpenRouterModels(
+                    session,
+                    base_url=openrouter.base_url,
+                    api_key=openrouter.api_key,
+                    selection=selection,
+                ),
+                connection,
+                origin=origin,
                 selection=selection,
-            ),
-            connection,
-            origin=origin,
-            selection=selection,
-            fresh_for=600,
-            patience=patience,
-            longest_fetch=longest_fetch,
-            pause=0.05,
-        )
-    await connection.close()
+                fresh_for=600,
+                patience=patience,
+                longest_fetch=longest_fetch,
+                pause=0.05,
+            )
+    finally:
+        await connection.close()
 
 
 def fetches(openrouter: FakeOpenRouter) -> int:
@@ -83,7 +85,7 @@ async def test_a_list_that_is_not_fresh_is_fetched_anew_by_one(
         assert await b.fetch([]) == before
         # While it is fresh, the very same list.
         assert await a.fetch(before) is before
-        openrouter.models.pop()
+        openrouter.models.remove(openrouter.model(before[-1].id))
         with redis_server.client() as client:
             client.flushall()
         after = await asyncio.gather(a.fetch(before), b.fetch(before))

@@ -11,6 +11,7 @@ from chuk.errors import (
     ModelUnavailable,
     ProviderError,
     ProviderTimeout,
+    RequestRefused,
 )
 from tests.fakes.openrouter import Reply
 
@@ -49,7 +50,7 @@ def reply(status: int, error: dict[str, Any] | None = None, **headers: str) -> R
 
 REFUSALS: dict[str, tuple[Reply, type[ChukError], dict[str, object]]] = {
     "302": (reply(302, Location="/api/v1/models"), ProviderError, {}),
-    "400": (reply(400), ProviderError, {}),
+    "400": (reply(400), RequestRefused, {}),
     "400 too long": (
         reply(400, TOO_LONG),
         ContextTooLong,
@@ -71,8 +72,8 @@ REFUSALS: dict[str, tuple[Reply, type[ChukError], dict[str, object]]] = {
     "403 moderation": (reply(403, MODERATED), ContentFiltered, {}),
     "404": (reply(404), ModelUnavailable, {}),
     "408": (reply(408), ProviderTimeout, {}),
-    "413": (reply(413), ProviderError, {}),
-    "422": (reply(422), ProviderError, {}),
+    "413": (reply(413), RequestRefused, {}),
+    "422": (reply(422), RequestRefused, {}),
     "429": (reply(429), ModelUnavailable, {}),
     "429 wait": (reply(429, Retry_After="17"), ModelUnavailable, {"retry_after": 17}),
     "429 nonsense": (reply(429, Retry_After="9" * 5_000), ModelUnavailable, {}),

@@ -241,7 +241,8 @@ _REPLIES = st.builds(
 async def test_every_turn_ends_exactly_once(
     start_server: StartServer, openrouter: FakeOpenRouter
 ) -> None:
-    async with start_server(CHUK_LIMIT_CHAT="100000") as server:
+    environ = {"CHUK_LIMIT_CHAT": "100000", "CHUK_ROUTING_BREAKER_FAILURES": "0"}
+    async with start_server(**environ) as server:
 
         async def check(reply: Reply) -> None:
             openrouter.script(reply)

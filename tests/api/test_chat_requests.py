@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api.chat_client import multipart, post, post_fields
-from tests.fakes.openrouter import FakeOpenRouter
+from tests.fakes.openrouter import FakeOpenRouter, Reply
 from tests.harness import MODEL, RunningServer, answer_text
 
 NO_VISION, VISION = MODEL, "google/gemma-3-27b-it"
@@ -61,8 +61,9 @@ async def test_three_forms_say_the_same(
     assert record.body["max_tokens"] == 512
     assert record.body["temperature"] == 0.25
     assert record.body["reasoning"] == {"effort": "low"}
-    assert record.body["provider"]["only"][0] == "groq"
-    assert record.body["provider"]["allow_fallbacks"] is True
+    # Whom else to ask is decided here, never by upstream.
+    assert record.body["provider"]["only"] == ["groq"]
+    assert record.body["provider"]["allow_fallbacks"] is False
     assert "some_new_field" not in record.body
 
 
@@ -279,9 +280,11 @@ async def test_a_model_or_provider_that_is_not_listed_is_never_asked(
 async def test_fallbacks_never_reach_a_provider_that_is_not_listed(
     server: RunningServer, openrouter: FakeOpenRouter
 ) -> None:
-    await server.chat(provider_slug="groq", allow_provider_fallbacks=True)
-    (record,) = openrouter.completions
-    assert record.body["provider"]["only"] == ["groq", "deepinfra/fp8"]
+    openrouter.script(*[Reply(status=500)] * 5)
+    status, _ = await post_fields(server, provider_slug="groq", allow_provider_fallbacks=True)
+    assert status == 502
+    asked = [record.body["provider"]["only"] for record in openrouter.completions]
+    assert asked == [["groq"], ["deepinfra/fp8"]]
 
 
 async def test_a_conversation_too_long_is_refused(server: RunningServer) -> None:

@@ -34,6 +34,9 @@ _OPERATIONS = [
     ("GET", "/v1/ai/models"),
     ("GET", "/v1/ai/config"),
     ("POST", "/v1/ai/chat"),
+    ("GET", "/v1/ai/chat/streams"),
+    ("GET", "/v1/ai/chat/streams/{id}"),
+    ("DELETE", "/v1/ai/chat/streams/{id}"),
     ("POST", "/v1/ai/quote"),
     ("POST", "/v1/ai/convert-file"),
     ("POST", "/v1/ai/generate-image"),
@@ -44,6 +47,9 @@ _OPERATIONS = [
     ("GET", "/v1/user/usage"),
     ("GET", "/v1/user/spending-cap"),
     ("PUT", "/v1/user/spending-cap"),
+    ("POST", "/v1/user/api-keys"),
+    ("GET", "/v1/user/api-keys"),
+    ("DELETE", "/v1/user/api-keys/{key_id}"),
 ]
 # They answer 503 for what is switched off, which is as it should be.
 _SWITCHED_OFF = [

@@ -15,7 +15,8 @@ from chuk.chat.books import TurnBooks
 from chuk.chat.command import ChatCommand, CompletionRequest, Message
 from chuk.chat.events import Content, TurnEvent, UpstreamEvent, count_events
 from chuk.chat.generation import Generation, Patience
-from chuk.chat.ports import Take, Upstream, Wait
+from chuk.chat.grace import Grace
+from chuk.chat.ports import Recording, Take, Upstream, Wait
 from chuk.chat.resolution import resolve
 from chuk.credits.ledger import Hold, HoldRequest, Progress, Resolved, UsageRecord
 from chuk.credits.money import MicroEuro
@@ -164,7 +165,15 @@ class OneTurnsLedger:
         return Resolved(charged, is_new=True)
 
 
-def a_turn(upstream: Upstream, ledger: OneTurnsLedger | None = None, **fields: Any) -> Generation:
+def a_turn(
+    upstream: Upstream,
+    ledger: OneTurnsLedger | None = None,
+    *,
+    stream_id: str | None = None,
+    recording: Recording | None = None,
+    grace: Grace | None = None,
+    **fields: Any,
+) -> Generation:
     """A turn that has not begun."""
     command = ChatCommand("maker/model", (Message("user", "Hello"),), **fields)
     credit_service = Credits(
@@ -180,6 +189,9 @@ def a_turn(upstream: Upstream, ledger: OneTurnsLedger | None = None, **fields: A
         upstream=upstream,
         books=TurnBooks(credit_service),
         patience=PATIENCE,
+        stream_id=stream_id,
+        recording=recording,
+        grace=grace,
     )
 
 

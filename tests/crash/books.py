@@ -47,7 +47,7 @@ async def closed_books(data: Path, user: UUID) -> Account:
     await eventually(lambda: open_holds(data, user) == 0, timeout=_PATIENCE)
     async with ledger_of(data) as ledger:
         assert await ledger.verify() == []
-        receipts = await ledger.receipts(user, before=None, limit=100)
+        receipts = await ledger.receipts(user, before=None, limit=1_000)
         return Account(await ledger.purse(user), list(receipts))
 
 

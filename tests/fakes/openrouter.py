@@ -57,6 +57,8 @@ class FakeOpenRouter:
         generations: by id, everything it has begun to answer.
         asks_before_cost: how often `GET /generation` answers 404 for each id, as the real one
             does until its books are written; None: for ever.
+        endpoints: by tag, how completions go that this endpoint alone is asked for, unless one is
+            scripted.
         zdr_rows_name_models: False leaves `model_id` out of the ZDR list, as older answers did.
     """
 
@@ -71,6 +73,7 @@ class FakeOpenRouter:
         self.busiest = 0
         self.release = asyncio.Event()
         self.zdr_rows_name_models = True
+        self.endpoints: dict[str, Reply] = {}
         self._replies: deque[Reply] = deque()
         self._faults: dict[str, Fault] = {}
         self._changed = asyncio.Event()
@@ -231,7 +234,7 @@ class FakeOpenRouter:
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         record = request[RECORD]
-        reply = self._replies.popleft() if self._replies else Reply()
+        reply = self._replies.popleft() if self._replies else self._usual_reply(record.body)
         self.open_completions += 1
         self._notify()
         generation: Generation | None = None
@@ -258,6 +261,16 @@ class FakeOpenRouter:
         finally:
             self.open_completions -= 1
             self._notify()
+
+    def _usual_reply(self, body: Any) -> Reply:
+        routing = body.get("provider") if isinstance(body, dict) else None
+        only = routing.get("only") if isinstance(routing, dict) else None
+        return self.endpoints.get(only[0], Reply()) if only and len(only) == 1 else Reply()
+
+    @property
+    def asked(self) -> list[str]:
+        """Whom each completion so far was asked for, by tag."""
+        return [record.body["provider"]["only"][0] for record in self.completions]
 
     async def _stream(
         self, request: web.Request, reply: Reply, generation: Generation, endpoint: FakeEndpoint

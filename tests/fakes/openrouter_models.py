@@ -9,11 +9,15 @@ from typing import Any
 
 _TEXT_PARAMETERS = ("max_tokens", "temperature", "top_p", "stop", "seed")
 _REASONING_PARAMETERS = (*_TEXT_PARAMETERS, "reasoning", "include_reasoning")
+_TOOL_PARAMETERS = ("tools", "tool_choice", "response_format", "structured_outputs")
 
 
 @dataclass
 class FakeEndpoint:
-    """One provider's endpoint. Prices are strings, as on the wire: US dollars per token."""
+    """One provider's endpoint. Prices are strings, as on the wire: US dollars per token.
+
+    `lacks` names what it does not understand, though others do for the same model.
+    """
 
     provider_name: str
     tag: str
@@ -25,6 +29,7 @@ class FakeEndpoint:
     context_length: int = 131_072
     max_completion_tokens: int | None = None
     extra_prices: Mapping[str, str] = field(default_factory=dict)
+    lacks: tuple[str, ...] = ()
 
     @property
     def provider_slug(self) -> str:
@@ -50,6 +55,7 @@ class FakeModel:
     output_modalities: tuple[str, ...] = ("text",)
     supported_parameters: tuple[str, ...] = _TEXT_PARAMETERS
     is_moderated: bool = False
+    reasoning: Mapping[str, Any] | None = None
 
     def endpoint(self, tag: str) -> FakeEndpoint:
         """The endpoint with this tag."""
@@ -78,6 +84,7 @@ class FakeModel:
             },
             "per_request_limits": None,
             "supported_parameters": list(self.supported_parameters),
+            **({} if self.reasoning is None else {"reasoning": dict(self.reasoning)}),
         }
 
     def page(self) -> dict[str, Any]:
@@ -111,7 +118,9 @@ class FakeModel:
             "quantization": endpoint.quantization,
             "max_completion_tokens": endpoint.max_completion_tokens,
             "max_prompt_tokens": None,
-            "supported_parameters": list(self.supported_parameters),
+            "supported_parameters": [
+                name for name in self.supported_parameters if name not in endpoint.lacks
+            ],
             "status": 0,
             "uptime_last_30m": 99.8,
             "supports_implicit_caching": False,
@@ -132,7 +141,7 @@ def default_models() -> list[FakeModel]:
     """A fresh set that a test may change as it likes.
 
     Four text models can be listed: `qwen/qwen3-32b` (reasoning; three ZDR endpoints, one of a
-    usually blocked provider, one that is not ZDR), `google/gemma-3-27b-it` (vision),
+    usually blocked provider and one without tools, and one that is not ZDR), `google/gemma-3-27b-it` (vision),
     `meta-llama/llama-3.3-70b-instruct` (two endpoints of one provider, only one of them ZDR) and
     `openai/gpt-oss-20b`. `deepseek/deepseek-chat-v3.1` has no ZDR endpoint, `openrouter/auto` is
     a router with a price of -1, `black-forest-labs/flux.2-pro` makes pictures.
@@ -143,7 +152,7 @@ def default_models() -> list[FakeModel]:
             canonical_slug="qwen/qwen3-32b-04-28",
             name="Qwen: Qwen3 32B",
             description="A dense model of 32.8 billion parameters that can think first.",
-            supported_parameters=_REASONING_PARAMETERS,
+            supported_parameters=(*_REASONING_PARAMETERS, *_TOOL_PARAMETERS),
             endpoints=[
                 FakeEndpoint(
                     "Groq", "groq", "0.00000029", "0.00000059", max_completion_tokens=40_960
@@ -155,6 +164,7 @@ def default_models() -> list[FakeModel]:
                     "0.00000028",
                     quantization="fp8",
                     context_length=40_960,
+                    lacks=_TOOL_PARAMETERS,
                 ),
                 FakeEndpoint(
                     "Chutes",

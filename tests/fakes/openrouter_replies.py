@@ -20,6 +20,8 @@ class Reply:
         content, reasoning: the pieces of text; None: text made from the prompt, no reasoning.
             An endless iterable is fine.
         reasoning_field: `reasoning` as OpenRouter says, or `reasoning_content` as others do.
+        tool_calls: after the text, the arrays of `delta.tool_calls`; each is a piece. Then the
+            answer ends for them.
         raw: written verbatim, one write each, instead of everything below and above.
         finish_reason: None leaves it out.
         usage: replaces the usage object; `{}` leaves it out, None counts.
@@ -40,6 +42,7 @@ class Reply:
     content: Iterable[str] | None = None
     reasoning: Iterable[str] = ()
     reasoning_field: str = "reasoning"
+    tool_calls: Sequence[Sequence[Mapping[str, Any]]] = ()
     raw: Iterable[bytes] | None = None
     finish_reason: str | None = "stop"
     usage: Mapping[str, Any] | None = None

@@ -71,6 +71,8 @@ def route(models: Sequence[FakeModel], body: Any) -> tuple[FakeModel, FakeEndpoi
     if has_images(body["messages"]) and "image" not in model.input_modalities:
         raise Refused(404, "No endpoints found that support image input")
     endpoint = choose(model, body.get("provider") or {})
+    if body.get("tools") and "tools" in endpoint.lacks:
+        raise Refused(404, "No endpoints found that support tool use.")
     asked = count_tokens(prompt_text(body["messages"])) + int(body.get("max_tokens") or 0)
     if asked > endpoint.context_length:
         raise Refused(
@@ -132,6 +134,8 @@ def pieces(body: Any, reply: Reply, generation: Generation) -> Iterator[bytes]:
     for text in reply.reasoning:
         yield frame(generation, {"role": "assistant", "content": "", reply.reasoning_field: text})
     content = reply.content
+    if content is None and reply.tool_calls:
+        content = ()
     if content is None:
         content = usual_answer(prompt_text(body["messages"]))
         if limit is not None and len(content) > limit:
@@ -139,6 +143,9 @@ def pieces(body: Any, reply: Reply, generation: Generation) -> Iterator[bytes]:
             generation.finish_reason = "length"
     for text in content:
         yield frame(generation, {"role": "assistant", "content": text})
+    for calls in reply.tool_calls:
+        generation.finish_reason = "tool_calls"
+        yield frame(generation, {"role": "assistant", "content": None, "tool_calls": calls})
 
 
 def frame(

@@ -19,6 +19,7 @@ ROOMS = {
     "logs": "",
     "presence": "",
     "steps": "",
+    "scratch": "",
     "settings": "",
     "accounts": "credits.money",
     "catalog": "",
@@ -32,12 +33,13 @@ ROOMS = {
         " chat.ports credits.money"
     ),
     "adapters": (
-        "accounts.ports accounts.principal accounts.tokens catalog.models catalog.ports catalog.prices"
+        "accounts.ports accounts.principal accounts.tokens catalog.encoding catalog.models"
+        " catalog.ports catalog.prices"
         " catalog.selection chat.command chat.event_log chat.events chat.ports chat.recording"
         " chat.sse_parser"
         " chat.unicode_joiner credits.ports credits.ledger credits.money billing.ports"
         " media.formats media.languages media.pictures media.ports media.recording media.utterance"
-        " idempotency.ports web.limits"
+        " idempotency.ports web.limits scratch"
     ),
     # The areas: each its own room. What they share is not in any of them.
     "api": f"settings web {SERVICES}",
@@ -49,8 +51,12 @@ ROOMS = {
     },
     # These wire everything together.
     **dict.fromkeys(
-        ("__init__", "__main__", "app", "books", "cli", "commands", "doctor", "server"),
-        f"api adapters app books cli commands doctor server settings web {SERVICES}",
+        (
+            *("__init__", "__main__", "app", "books", "cli", "commands", "complaints", "doctor"),
+            *("server", "supervision"),
+        ),
+        "api adapters app books cli commands complaints doctor scratch server settings supervision"
+        f" web {SERVICES}",
     ),
 }
 

@@ -20,6 +20,7 @@ _EXAMPLES: tuple[ChukError, ...] = (
     errors.InvalidToken(),
     errors.InsufficientCredits(required=0.02, available=0.01, operation="chat"),
     errors.BillingError(),
+    errors.RequestRefused(),
     errors.Forbidden(),
     errors.NotFound(),
     errors.ModelNotFound("a/b", "groq"),

@@ -28,7 +28,7 @@ from chuk.adapters.redis.records import (
 )
 from chuk.chat.events import Content, Done, Failed, Reasoning, TurnEvent, count_events
 from chuk.chat.ports import Kept
-from chuk.errors import ChukError, NotFound, ServiceUnavailable
+from chuk.errors import ChukError, NotFound, ServiceUnavailable, StreamInterrupted
 from chuk.logs import log_failure
 
 # How long Redis lets the call wait, in seconds; and between two calls at least, so that tokens of
@@ -50,14 +50,16 @@ class _Follower:
 
     Attributes:
         after: the number of the last event that was told.
+        has_been_told: anything.
         has_missed: what comes next has to be looked up.
     """
 
-    __slots__ = ("after", "entries", "has_missed", "news")
+    __slots__ = ("after", "entries", "has_been_told", "has_missed", "news")
 
     def __init__(self, after: int) -> None:
         self.after = after
         self.entries: deque[Entry] = deque()
+        self.has_been_told = False
         self.has_missed = True
         self.news = asyncio.Event()
 
@@ -141,7 +143,8 @@ class Followers:
         """See `chuk.chat.ports.StreamStore.follow`; the stream has to be known.
 
         Raises:
-            NotFound: it is gone, or cannot be read.
+            NotFound: it cannot be read.
+            StreamInterrupted: it is gone, while it was read.
             ServiceUnavailable: Redis is away, and stays so.
         """
         follower = _Follower(after)
@@ -156,6 +159,7 @@ class Followers:
                 if kept is None:
                     raise NotFound("This answer cannot be read any more.")
                 if (rest := rest_after(kept, follower.after)) is not None:
+                    follower.has_been_told = True
                     yield rest
                 follower.after = max(follower.after, following(entry) - 1)
                 if is_last(entry):
@@ -203,10 +207,10 @@ class Followers:
 
         await self._connection.run(call)
 
-    def note(self, stream_id: str, last_event: int) -> None:
-        """So far the stream has come by now; who has not heard of it looks again."""
+    def note(self, stream_id: str, last_event: int | None) -> None:
+        """So far the stream has come by now (None: it is gone); who does not know looks again."""
         for follower in self._streams[stream_id].followers if stream_id in self._streams else ():
-            if follower.after < last_event:
+            if last_event is None or follower.after < last_event:
                 follower.miss()
 
     async def _mark(self, stream_id: str) -> None:
@@ -239,7 +243,7 @@ class Followers:
                 follower.has_missed = False
                 read = await self._read(stream_id, follower)
                 if read and number_of(read[0]) > follower.after + 1:
-                    raise _gone()
+                    raise _gone(follower)
                 # What was given meanwhile comes after it, or a second time, which is passed over.
                 entries.extendleft(reversed(read))
                 if stream.read_to is None:
@@ -254,7 +258,7 @@ class Followers:
         now = asyncio.get_running_loop().time
         last = now() + self._patience
         while True:
-            error: ChukError = _gone()
+            error: ChukError = _gone(follower)
             try:
                 read = await self._connection.run(
                     lambda client: self._records.read(
@@ -364,5 +368,7 @@ def away() -> ServiceUnavailable:
     return ServiceUnavailable("This answer cannot be reached right now. Please try again shortly.")
 
 
-def _gone() -> NotFound:
+def _gone(follower: _Follower) -> ChukError:
+    if follower.has_been_told:
+        return StreamInterrupted()
     return NotFound("This answer is not kept, or not any more.")

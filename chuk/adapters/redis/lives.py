@@ -145,11 +145,13 @@ class Lives:
     async def _look_at(self, stream_ids: Sequence[str]) -> None:
         """Tell who follows these how far they are; end those whose process is dead."""
         for start in range(0, len(stream_ids), _AT_ONCE):
-            known = await self._known(stream_ids[start : start + _AT_ONCE])
+            some = stream_ids[start : start + _AT_ONCE]
+            known = await self._known(some)
             running = [each for each in known if each.facts.state is StreamState.RUNNING]
             dead = await self._dead({each.process for each in running})
-            for found in known:
-                self._followers.note(found.facts.id, found.following - 1)
+            come = {found.facts.id: found.following - 1 for found in known}
+            for stream_id in some:
+                self._followers.note(stream_id, come.get(stream_id))
             for found in running:
                 if found.process in dead:
                     await self._interrupt(found)

@@ -32,10 +32,11 @@ from chuk.chat.ports import StreamState
 from chuk.chat.recording import MemoryRecording
 from chuk.logs import log_failure, logger
 
-# Seconds between two rounds at least; and a round takes a tenth of the time at most, so that with
-# more streams each batch brings more of one.
+# Seconds between two rounds at least; and a round takes a tenth of the time, so that with more
+# streams each batch brings more of one. What begins does not wait for that: a client may lose us.
 _INTERVAL = 0.025
 _SHARE = 10.0
+_LONGEST_INTERVAL = 1.0
 # At most so many streams in one pipeline: everything else has to be let through.
 _AT_ONCE = 16
 # A batch is at most so many reads of some kilobytes.
@@ -144,8 +145,14 @@ class Shipper:
         self._connection = connection
         self._process = process
         self._queue: list[Shipment] = []
+        self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many streams have something to bring."""
+        return len(self._queue)
 
     def begin(self, recording: MemoryRecording) -> Shipment:
         """The same recording, brought to Redis as it grows."""
@@ -175,19 +182,41 @@ class Shipper:
             with suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Bring all that is there by now, if Redis answers."""
         while self._queue and await self.ship():
             pass
 
-    async def ship(self) -> bool:
-        """One round: bring what is new of every queued stream; false where Redis is away."""
-        queue, self._queue = self._queue, []
-        for start in range(0, len(queue), _AT_ONCE):
-            if not await self._ship(queue[start : start + _AT_ONCE]):
-                # Not in a circle: `nudge` says when to try again, or the next events do.
-                self._queue += queue[start:]
-                return False
-            await asyncio.sleep(0)
-        return True
+    async def ship(self, *, only_new: bool = False) -> bool:
+        """One round: bring what is new of every queued stream; false where Redis is away.
+
+        Args:
+            only_new: of those that Redis knows nothing of.
+        """
+        async with self._turn:
+            queue, self._queue = self._queue, []
+            if only_new:
+                self._queue = [each for each in queue if not each.is_new]
+                queue = [each for each in queue if each.is_new]
+            for start in range(0, len(queue), _AT_ONCE):
+                if not await self._ship(queue[start : start + _AT_ONCE]):
+                    self._put_back(queue[start : start + _AT_ONCE], queue[start + _AT_ONCE :])
+                    return False
+                await asyncio.sleep(0)
+            return True
+
+    def _put_back(self, failed: Sequence[Shipment], untried: Sequence[Shipment]) -> None:
+        """Try again later, not in a circle: `nudge` says when, or the next events do."""
+        for shipment in failed:
+            # It may have come to Redis all the same.
+            shipment.is_known = False
+            # Its turn may have said more meanwhile, which has put it back.
+            if not shipment.is_queued and not shipment.is_over:
+                shipment.is_queued = True
+                self._queue.append(shipment)
+        self._queue += untried
 
     def nudge(self) -> None:
         """Try again what could not be brought."""
@@ -214,17 +243,25 @@ class Shipper:
             await self._connection.run(renew)
 
     async def _keep_shipping(self) -> None:
-        loop = asyncio.get_running_loop()
+        now = asyncio.get_running_loop().time
+        next_round = 0.0
         while True:
             await self._wake.wait()
             self._wake.clear()
-            began = loop.time()
+            began = now()
             try:
-                await self.ship()
+                if began >= next_round:
+                    await self.ship()
+                    took = now() - began
+                    next_round = now() + min(took * (_SHARE - 1), _LONGEST_INTERVAL)
+                else:
+                    await self.ship(only_new=True)
+                    if self._queue:
+                        self._wake.set()
             except Exception as error:
                 # A defect must not keep every stream from Redis for good, nor be hidden.
                 log_failure("streams", error)
-            await asyncio.sleep(max(_INTERVAL, (loop.time() - began) * (_SHARE - 1)))
+            await asyncio.sleep(_INTERVAL)
 
     async def _ship(self, some: Sequence[Shipment]) -> bool:
         """Bring a batch of each; false where Redis does not take it, and it is still to do."""
@@ -237,9 +274,6 @@ class Shipper:
             for shipment, batch, result in results:
                 self._conclude(shipment, batch, result)
         except RedisAway:
-            for shipment in some:
-                # It may have come to Redis all the same.
-                shipment.is_known, shipment.is_queued = False, True
             return False
         for shipment in some:
             if shipment.is_delivered or shipment.following <= shipment.inner.log.last_number:

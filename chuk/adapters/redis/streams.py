@@ -84,6 +84,11 @@ class RedisStreams:
             leadership=leadership,
         )
 
+    @property
+    def is_away(self) -> bool:
+        """Whether Redis did not answer lately."""
+        return self._connection.is_away
+
     async def start(self) -> None:
         """Begin to share; never fails for want of Redis."""
         self.shipper.start()

@@ -61,6 +61,7 @@ class SqliteIdempotency:
         self._clock = clock
         self._outcomes = _Outcomes(most_bytes)
         self._connection: sqlite3.Connection | None = None
+        self._is_closed = False
         # One thread: SQLite does one thing at a time, and a disk may be slow.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="idempotency")
 
@@ -125,6 +126,11 @@ class SqliteIdempotency:
         )
 
     async def close(self) -> None:
+        """Idempotent; what comes later is refused."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+
         def close() -> None:
             if self._connection is not None:
                 self._connection.close()
@@ -138,6 +144,8 @@ class SqliteIdempotency:
 
     async def _run(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """Do it in one transaction that is on disk afterwards."""
+        if self._is_closed:
+            raise ServiceUnavailable
 
         def run() -> Result:
             if self._connection is None:

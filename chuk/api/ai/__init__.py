@@ -56,6 +56,7 @@ def build(routes: RouteTable, settings: Settings) -> web.Application:
                 max_body=message_max_bytes,
                 request=ChatRequest,
                 request_types=(JSON, MULTIPART, FORM),
+                takes_key=True,
                 media_type="text/event-stream",
                 errors=(
                     InsufficientCredits,

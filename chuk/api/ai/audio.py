@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import PurePath
 from typing import Any
 
 from aiohttp import web
@@ -11,6 +13,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 from chuk.accounts.principal import Scope
 from chuk.api.fields import Number
 from chuk.api.keys import TRANSCRIPTIONS
+from chuk.api.once import answered_once, idempotency_key
 from chuk.errors import (
     CorruptFile,
     FeatureDisabled,
@@ -22,11 +25,13 @@ from chuk.errors import (
     TranscriptionFailed,
     UnsupportedFormat,
 )
+from chuk.idempotency.fingerprint import file_hash
 from chuk.media.languages import LANGUAGES
 from chuk.media.recording import Hints, Transcript
 from chuk.media.transcribe import SUPPORTED
 from chuk.settings import Settings
 from chuk.web.bodies import MULTIPART, Form
+from chuk.web.envelope import render_data
 from chuk.web.keys import PRINCIPAL, SETTINGS
 from chuk.web.routes import Route
 from chuk.web.uploads import ROOM_FOR_THE_FORM, read_upload
@@ -113,8 +118,11 @@ class Transcription(Schema):
 _HINTS = HintFields()
 
 
-async def transcribe_audio(request: web.Request) -> dict[str, Any]:
-    """Take one recording in and answer with its text. A client that leaves ends the work."""
+async def transcribe_audio(request: web.Request) -> web.StreamResponse:
+    """Take one recording in and answer with its text.
+
+    A client that leaves ends the work, unless it has a key to come back with.
+    """
     services = request.config_dict
     transcriptions = services.get(TRANSCRIPTIONS)
     if transcriptions is None:
@@ -123,10 +131,28 @@ async def transcribe_audio(request: web.Request) -> dict[str, Any]:
     async with read_upload(
         request, part=_PART, max_bytes=media.audio_max_bytes, timeout=media.upload_timeout
     ) as upload:
-        transcript = await transcriptions.transcribe(
-            request[PRINCIPAL].user_id, upload.path, upload.name, _hints(upload.fields)
-        )
-    return _answer(transcript)
+        hints, principal = _hints(upload.fields), request[PRINCIPAL]
+
+        async def transcribe(order_id: str | None) -> dict[str, Any]:
+            # With a key the work may go on when this request, and its file with it, is gone.
+            with upload.lasting() if order_id else nullcontext(upload.path) as path:
+                transcript = await transcriptions.transcribe(
+                    principal.user_id,
+                    path,
+                    upload.name,
+                    hints,
+                    order_id=order_id,
+                    api_key_id=principal.api_key_id,
+                )
+            return _answer(transcript)
+
+        meaning = None
+        if idempotency_key(request) is not None:
+            # Of its name only the end counts: a client that tries again may make up another.
+            ending = PurePath(upload.name).suffix.lower()
+            meaning = [await file_hash(upload.path), ending, hints]
+        answer = await answered_once(request, "transcription", meaning, transcribe)
+    return render_data(request, answer.data, headers=answer.headers)
 
 
 def _hints(texts: Mapping[str, str]) -> Hints:
@@ -168,6 +194,7 @@ def audio_routes(settings: Settings) -> list[Route]:
             request=TranscriptionRequest,
             request_types=(MULTIPART,),
             response=Transcription,
+            takes_key=True,
             errors=(
                 CorruptFile,
                 InsufficientCredits,

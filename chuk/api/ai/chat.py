@@ -6,9 +6,14 @@ from aiohttp import web
 
 from chuk.api.ai.commands import read_chat_command
 from chuk.api.keys import TURNS
+from chuk.api.once import REPLAYED, REPLAYED_HEADER, idempotency_key, keyed_turns
+from chuk.chat.generation import Generation
 from chuk.web.envelope import request_profile
 from chuk.web.keys import CONNECTIONS, PRINCIPAL, SETTINGS
 from chuk.web.streams import SseSubscriber
+
+ENDPOINT = "chat"
+"""What a key stands for here, over either transport."""
 
 
 async def chat(request: web.Request) -> web.StreamResponse:
@@ -19,6 +24,7 @@ async def chat(request: web.Request) -> web.StreamResponse:
     """
     services = request.config_dict
     settings = services[SETTINGS]
+    key = idempotency_key(request)
     command = await read_chat_command(request)
     with services[CONNECTIONS].open(request.transport) as connection:
         subscriber = SseSubscriber(
@@ -27,13 +33,27 @@ async def chat(request: web.Request) -> web.StreamResponse:
             profile=request_profile(request),
             ping_interval=settings.chat.ping_interval,
         )
-        turn = services[TURNS].start(request[PRINCIPAL], command, subscriber)
-        # Its pictures may be megabytes; they are not kept while the answer comes.
-        del command
+        turn: Generation | None = None
         try:
-            await turn.finished()
+            if key is None:
+                turn = services[TURNS].start(request[PRINCIPAL], command, subscriber)
+            else:
+                turn = await keyed_turns(services).start(
+                    request[PRINCIPAL],
+                    command,
+                    subscriber,
+                    key=key,
+                    endpoint=ENDPOINT,
+                    on_repeat=lambda _: subscriber.response.headers.update(REPLAYED),
+                )
+            # Its pictures may be megabytes; they are not kept while the answer comes.
+            del command
+            if turn is not None:
+                subscriber.response.headers.popall(REPLAYED_HEADER, None)
+                await turn.finished()
         finally:
-            turn.leave(subscriber)
+            if turn is not None:
+                turn.leave(subscriber)
             subscriber.close()
     if subscriber.refusal is not None:
         raise subscriber.refusal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from aiohttp import web
@@ -9,8 +10,9 @@ from aiohttp import web
 from chuk.api.ai.drawing import PRESETS
 from chuk.api.ai.schemas import ChatRequest, ConfigQuery
 from chuk.api.attached_pictures import SUPPORTED
-from chuk.api.keys import CATALOG, SPEECH, TRANSCRIPTIONS
+from chuk.api.keys import CATALOG, ROUTER, SPEECH, TRANSCRIPTIONS
 from chuk.catalog.wire import model_object
+from chuk.chat.router import Router
 from chuk.media.convert import SUPPORTED as FILE_FORMATS
 from chuk.media.draw import LONGEST_PROMPT, LONGEST_SIDE, SHORTEST_SIDE
 from chuk.media.transcribe import SUPPORTED as RECORDINGS
@@ -64,6 +66,7 @@ async def config(request: web.Request) -> dict[str, Any]:
             "speech": SPEECH in request.config_dict,
         },
     }
+    answer["routing"] = _routing(request.config_dict[ROUTER])
     if model_id is not None:
         model = request.config_dict[CATALOG].model(model_id)
         cheapest = model.providers[0]
@@ -73,6 +76,24 @@ async def config(request: web.Request) -> dict[str, Any]:
         answer["features"]["images_in_chat"] = model.supports_vision
         answer["features"]["reasoning"] = model.supports_reasoning
     return answer
+
+
+def _routing(router: Router) -> dict[str, Any]:
+    """How a request goes on when its provider fails, and who is being left alone just now."""
+    return {
+        "order": "throughput" if router.rules.by_throughput else "price",
+        "attempts": router.rules.attempts,
+        "providers": [
+            {
+                "slug": each.target.provider,
+                "model": each.target.model,
+                "upstream": each.target.upstream,
+                "state": each.state.value,
+                "retry_after": math.ceil(each.retry_after),
+            }
+            for each in router.troubled()
+        ],
+    }
 
 
 def _transcription_price(settings: Settings) -> float:

@@ -10,6 +10,7 @@ from marshmallow import EXCLUDE, Schema, fields, validate
 from chuk.accounts.principal import Scope
 from chuk.api.fields import WholeNumber
 from chuk.api.keys import DRAWING, PICTURES
+from chuk.api.once import answered_once
 from chuk.api.served_at import served_at
 from chuk.credits.money import euros
 from chuk.errors import (
@@ -25,9 +26,17 @@ from chuk.errors import (
     QuotaExceeded,
     UnsupportedFormat,
 )
-from chuk.media.draw import LONGEST_PROMPT, LONGEST_SIDE, MAX_SEED, SHORTEST_SIDE, check_commission
+from chuk.media.draw import (
+    LONGEST_PROMPT,
+    LONGEST_SIDE,
+    MAX_SEED,
+    SHORTEST_SIDE,
+    Drawn,
+    check_commission,
+)
 from chuk.media.pictures import PictureKind
 from chuk.web.bodies import FORM, JSON, MULTIPART, read_form
+from chuk.web.envelope import render_data
 from chuk.web.keys import PRINCIPAL, SETTINGS
 from chuk.web.routes import Auth, Route
 from chuk.web.validation import checked, typed
@@ -96,18 +105,35 @@ class GeneratedImage(Schema):
 _REQUEST = ImageRequest()
 
 
-async def generate_image(request: web.Request) -> dict[str, Any]:
+async def generate_image(request: web.Request) -> web.StreamResponse:
     """Make a picture, keep it, and say where it is."""
     services = request.config_dict
     values = await _values(request)
     prompt = values["prompt"]
     width, height = _size(prompt, values)
-    drawn = await services[DRAWING].draw(
-        request[PRINCIPAL].user_id, prompt, width=width, height=height, seed=values["seed"]
-    )
+    address, principal = served_at(request), request[PRINCIPAL]
+
+    async def draw(order_id: str | None) -> dict[str, Any]:
+        drawn = await services[DRAWING].draw(
+            principal.user_id,
+            prompt,
+            width=width,
+            height=height,
+            seed=values["seed"],
+            order_id=order_id,
+            api_key_id=principal.api_key_id,
+        )
+        return _answer(drawn, prompt, address)
+
+    meaning = {"prompt": prompt, "width": width, "height": height, "seed": values["seed"]}
+    answer = await answered_once(request, "image", meaning, draw)
+    return render_data(request, answer.data, headers=answer.headers)
+
+
+def _answer(drawn: Drawn, prompt: str, address: str) -> dict[str, Any]:
     return {
         "success": True,
-        "image_url": f"{served_at(request)}/v1/ai/images/{drawn.name}",
+        "image_url": f"{address}/v1/ai/images/{drawn.name}",
         "width": drawn.width,
         "height": drawn.height,
         "seed": drawn.seed,
@@ -121,7 +147,7 @@ async def generate_image(request: web.Request) -> dict[str, Any]:
 
 async def picture(request: web.Request) -> web.StreamResponse:
     """A picture, for whoever knows its name."""
-    found = request.config_dict[PICTURES].find(request.match_info["name"])
+    found = await request.config_dict[PICTURES].fetch(request.match_info["name"])
     if found is None:
         raise NotFound(_GONE)
     return web.FileResponse(
@@ -197,6 +223,7 @@ ROUTES = [
         request=ImageRequest,
         request_types=(JSON, MULTIPART, FORM),
         response=GeneratedImage,
+        takes_key=True,
         errors=(
             InvalidPrompt,
             InvalidDimensions,

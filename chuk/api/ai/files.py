@@ -72,8 +72,9 @@ async def convert_file(request: web.Request) -> dict[str, Any]:
         max_bytes=settings.media.file_max_bytes,
         timeout=settings.media.upload_timeout,
     ) as upload:
+        principal = request[PRINCIPAL]
         markdown = await services[CONVERSIONS].convert(
-            request[PRINCIPAL].user_id, upload.path, upload.name
+            principal.user_id, upload.path, upload.name, principal.api_key_id
         )
     answer: dict[str, Any] = {
         "markdown": markdown.text,

@@ -148,4 +148,9 @@ class Config(Schema):
     formats = fields.Dict(keys=fields.Str(), required=True)
     prices = fields.Dict(keys=fields.Str(), required=True)
     features = fields.Dict(keys=fields.Str(), values=fields.Bool(), required=True)
+    routing = fields.Dict(
+        keys=fields.Str(),
+        required=True,
+        metadata={"description": "Also the providers that are being left alone just now."},
+    )
     model = fields.Nested(Model)

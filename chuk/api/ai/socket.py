@@ -5,7 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from chuk.api.ai.socket_session import SocketSession
-from chuk.api.keys import TURNS
+from chuk.api.keys import STREAMS, TURNS
+from chuk.api.once import keyed_turns
 from chuk.errors import Forbidden, InvalidRequest
 from chuk.logs import logger
 from chuk.web.cors import may_connect
@@ -58,6 +59,8 @@ async def chat_socket(request: web.Request) -> web.StreamResponse:
             address=services[ADDRESSES].of(request),
             limits=settings.chat,
             turns=services[TURNS],
+            streams=services[STREAMS],
+            keyed_turns=keyed_turns(services),
             verifier=services[VERIFIER],
             rate_limits=services[RATE_LIMITS],
             locks=services[LOCKED_ACCOUNTS],

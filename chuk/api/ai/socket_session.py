@@ -1,4 +1,4 @@
-"""What one WebSocket does with its messages: turns, cancels, pings, and bad ones."""
+"""What one WebSocket does with its messages: turns, resumed ones, cancels, pings, and bad ones."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from chuk.accounts.bearers import Bearers, require_scope
 from chuk.accounts.locks import LockedAccounts
 from chuk.accounts.principal import Principal, Scope
+from chuk.api.ai.chat import ENDPOINT
 from chuk.api.ai.commands import chat_command
-from chuk.chat.events import Done
-from chuk.chat.generation import Generation
+from chuk.api.ai.socket_keyed import KeyedTurn, key_of
+from chuk.api.ai.socket_listening import Listening, OwnTurn, Resumed, resume_place
+from chuk.api.once import KeyedTurns
+from chuk.chat.streams import Streams
 from chuk.chat.turn import Turns
 from chuk.errors import (
     ChukError,
@@ -23,7 +26,6 @@ from chuk.errors import (
     InvalidToken,
     RateLimited,
     ServiceUnavailable,
-    StreamInterrupted,
     TokenExpired,
     Unauthorized,
 )
@@ -53,6 +55,7 @@ class SocketSession:
         "_address",
         "_auth_failure",
         "_closing",
+        "_keyed_turns",
         "_last_active",
         "_limits",
         "_locks",
@@ -62,6 +65,7 @@ class SocketSession:
         "_rate_limits",
         "_running",
         "_socket",
+        "_streams",
         "_strikes",
         "_turns",
         "_verifier",
@@ -78,6 +82,8 @@ class SocketSession:
         address: str,
         limits: Chat,
         turns: Turns,
+        streams: Streams,
+        keyed_turns: KeyedTurns,
         verifier: Bearers,
         rate_limits: RateLimits,
         locks: LockedAccounts,
@@ -90,10 +96,12 @@ class SocketSession:
         self._address = address
         self._limits = limits
         self._turns = turns
+        self._streams = streams
+        self._keyed_turns = keyed_turns
         self._verifier = verifier
         self._rate_limits = rate_limits
         self._locks = locks
-        self._running: dict[MessageId | None, tuple[Generation, SocketSubscriber]] = {}
+        self._running: dict[MessageId | None, Listening] = {}
         self._strikes = 0
         self._last_active = asyncio.get_running_loop().time()
         self._closing: asyncio.Task[None] | None = None
@@ -130,8 +138,8 @@ class SocketSession:
 
     def leave(self) -> None:
         """The socket is gone: its turns lose their subscriber."""
-        for turn, subscriber in tuple(self._running.values()):
-            turn.leave(subscriber)
+        for listening in tuple(self._running.values()):
+            listening.leave()
 
     def _parsed(self, message: WSMessage) -> dict[str, Any]:
         if message.type is not WSMsgType.TEXT:
@@ -148,14 +156,59 @@ class SocketSession:
         match fields.get("type"):
             case None | "chat":
                 await self._start(fields, message_id)
+            case "resume":
+                await self._resume(fields, message_id)
             case "cancel":
-                self._cancel(message_id)
+                await self._cancel(message_id)
             case "ping":
                 await self._outbox.send(b'{"type":"pong"}')
             case _:
-                raise InvalidRequest.field("type", "Must be cancel, ping, or absent for a turn.")
+                raise InvalidRequest.field(
+                    "type", "Must be resume, cancel, ping, or absent for a turn."
+                )
 
     async def _start(self, fields: dict[str, Any], message_id: MessageId | None) -> None:
+        principal = await self._admitted(fields, message_id, "chat")
+        key = key_of(fields, message_id)
+        command = await chat_command(fields, self._limits)
+        self._check_open()
+        subscriber = SocketSubscriber(self._outbox, self._profile, message_id)
+        if key is not None:
+            self._running[message_id] = KeyedTurn(
+                self._keyed_turns,
+                principal,
+                command,
+                subscriber,
+                key=key,
+                endpoint=ENDPOINT,
+                tell=lambda error: self._outbox.put(
+                    [error_frame(self._profile, error, message_id)]
+                ),
+                over=lambda: self._turn_over(message_id),
+            )
+            return
+        turn = self._turns.start(principal, command, subscriber)
+        self._running[message_id] = OwnTurn(turn, subscriber)
+        turn.when_over(lambda: self._turn_over(message_id))
+
+    async def _resume(self, fields: dict[str, Any], message_id: MessageId | None) -> None:
+        principal = await self._admitted(fields, message_id, "other")
+        stream_id, after = resume_place(fields)
+        self._check_open()
+        self._running[message_id] = Resumed(
+            self._streams,
+            principal.user_id,
+            stream_id,
+            after,
+            SocketSubscriber(self._outbox, self._profile, message_id),
+            tell=lambda error: self._outbox.put([error_frame(self._profile, error, message_id)]),
+            over=lambda: self._turn_over(message_id),
+        )
+
+    async def _admitted(
+        self, fields: dict[str, Any], message_id: MessageId | None, bucket: str
+    ) -> Principal:
+        """Who speaks, where there is room for one more turn and their bucket is not full."""
         principal = await self._authenticated(fields.get("token"))
         if message_id in self._running:
             raise InvalidRequest.field("id", "A turn with this id is still running.")
@@ -165,29 +218,27 @@ class SocketSession:
                 retry_after=1,
                 limit=self._limits.turns_per_socket,
             )
-        decision = await self._rate_limits.take("chat", str(principal.user_id))
+        decision = await self._rate_limits.take(bucket, str(principal.user_id))
         if not decision.allowed:
             raise RateLimited(retry_after=decision.retry_after, limit=decision.limit)
-        command = await chat_command(fields, self._limits)
+        return principal
+
+    def _check_open(self) -> None:
         if self._closing is not None:
             # It would be cut without a word of its end.
             raise ServiceUnavailable("This connection is closing. Please open a new one.")
-        subscriber = SocketSubscriber(self._outbox, self._profile, message_id)
-        turn = self._turns.start(principal, command, subscriber)
-        self._running[message_id] = (turn, subscriber)
-        turn.when_over(lambda: self._turn_over(message_id))
 
     def _turn_over(self, message_id: MessageId | None) -> None:
         self._running.pop(message_id, None)
         self._last_active = asyncio.get_running_loop().time()
 
-    def _cancel(self, message_id: MessageId | None) -> None:
+    async def _cancel(self, message_id: MessageId | None) -> None:
         """Stop the named turn. Without a name: the nameless one, or the only one there is."""
         if message_id is None and None not in self._running and len(self._running) == 1:
             message_id = next(iter(self._running))
         # A turn that is already over has said so: nothing to do, and nothing wrong.
         if message_id in self._running:
-            self._running[message_id][0].stop(Done())
+            await self._running[message_id].cancel()
 
     async def _authenticated(self, token: object) -> Principal:
         """Who speaks: the message's own token, else whoever was signed in before."""
@@ -225,10 +276,10 @@ class SocketSession:
             self.close_soon(WSCloseCode.POLICY_VIOLATION)
 
     async def _close(self, code: int) -> None:
-        turns = [turn for turn, _ in self._running.values()]
-        for turn in turns:
-            turn.stop(StreamInterrupted())
-        await _briefly(asyncio.gather(*(turn.finished() for turn in turns)))
+        running = tuple(self._running.values())
+        for listening in running:
+            listening.interrupt()
+        await _briefly(asyncio.gather(*(listening.finished() for listening in running)))
         await _briefly(self._outbox.flushed())
         await self._socket.close(code=code)
 

@@ -1,0 +1,165 @@
+"""A worker process as the supervisor sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from chuk.logs import log_failure
+from chuk.supervision.channel import Channel
+
+_MODULE = "chuk.supervision.worker"
+
+
+class Member:
+    """One worker, from its start to its end.
+
+    Attributes:
+        door: the number of its own door.
+        doors: those that it has been told to take connections from.
+        is_ready: whether it serves, or did.
+        is_leaving: whether it wants to, and nothing has come of it yet.
+        code: its exit code, once it has ended.
+        problem: why it could not serve, with the exit code for it, if it said so.
+    """
+
+    def __init__(
+        self,
+        door: int,
+        process: asyncio.subprocess.Process,
+        channel: Channel,
+        on_word: Callable[[Member], None],
+    ) -> None:
+        self.door = door
+        self.doors = {door}
+        self.is_ready = False
+        self.is_leaving = False
+        self.code: int | None = None
+        self.problem: tuple[str, int] | None = None
+        self.begun = asyncio.get_running_loop().time()
+        self._process = process
+        self._channel = channel
+        self._on_word = on_word
+        self._settled = asyncio.Event()
+        self._listening = asyncio.create_task(self._listen(), name="a worker's words")
+
+    @classmethod
+    async def start(
+        cls,
+        door: int,
+        doors: Sequence[socket.socket],
+        host: Path,
+        on_word: Callable[[Member], None],
+        *,
+        is_late: bool,
+    ) -> Member:
+        """Start one.
+
+        Args:
+            host: the socket of the machine's host of models.
+            is_late: others serve already, so that it need not before it knows the models.
+            on_word: called whenever something of this has changed.
+
+        Raises:
+            OSError: this machine makes no more processes.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            descriptors = [socket_.fileno() for socket_ in doors]
+            orders = {
+                "parent": os.getpid(),
+                "channel": theirs.fileno(),
+                "doors": descriptors,
+                "door": door,
+                "host": str(host),
+                "is_late": is_late,
+            }
+            try:
+                process = await start_python(
+                    _MODULE, json.dumps(orders), pass_fds=[theirs.fileno(), *descriptors]
+                )
+            except OSError:
+                ours.close()
+                raise
+        return cls(door, process, await Channel.over(ours), on_word)
+
+    @property
+    def process_id(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    async def settled(self) -> None:
+        """Wait until it serves, or has ended."""
+        await self._settled.wait()
+
+    async def ended(self) -> None:
+        """Wait for its end."""
+        await asyncio.wait({self._listening})
+
+    def guide(self, address: str) -> None:
+        """Let it print how to try the server."""
+        self._channel.tell(guide=address)
+
+    def accept(self, doors: set[int]) -> None:
+        """Let it take connections from these doors."""
+        if doors != self.doors:
+            self.doors = doors
+            self._channel.tell(accept=sorted(doors))
+
+    def end(self, how: str) -> None:
+        """Tell it to `retire`, `drain` or `hurry`."""
+        self._channel.tell(end=how)
+
+    def kill(self) -> None:
+        """End it at once."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def _listen(self) -> None:
+        try:
+            while (message := await self._channel.heard()) is not None:
+                if "ready" in message:
+                    self.is_ready = True
+                    self._settled.set()
+                elif "leaving" in message:
+                    self.is_leaving = True
+                elif "problem" in message:
+                    self.problem = (message["problem"], message["code"])
+                self._on_word(self)
+        except Exception as error:
+            log_failure("supervisor", error)
+        # Its end of the channel closes with it.
+        self.code = await self._process.wait()
+        self._channel.close()
+        self._settled.set()
+        self._on_word(self)
+
+
+async def start_python(
+    module: str, orders: str, *, pass_fds: Sequence[int], stdin: int = asyncio.subprocess.DEVNULL
+) -> asyncio.subprocess.Process:
+    """Run a module of this program in a process of its own, which has our environment.
+
+    It is not of our session: Ctrl-C at the terminal is for the supervisor, which passes it on.
+
+    Raises:
+        OSError: this machine makes no more processes.
+    """
+    # What lies in the working directory is not ours, unless we were started from it.
+    flags = [] if str(Path.cwd()) in sys.path or "" in sys.path else ["-P"]
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *flags,
+        "-m",
+        module,
+        orders,
+        stdin=stdin,
+        pass_fds=pass_fds,
+        start_new_session=True,
+    )

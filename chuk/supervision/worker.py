@@ -1,0 +1,197 @@
+"""A worker's process: `python -m chuk.supervision.worker ORDERS`.
+
+Started by `chuk.supervision.member`, whose orders are JSON. It reads the settings by itself and
+serves like a server that is alone, but for what it is told over the channel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from aiohttp import web
+
+from chuk.adapters.confinement import die_with
+from chuk.app import WIRING, build_app
+from chuk.app.embedded import at_host
+from chuk.complaints import EXPECTED, complaint
+from chuk.errors import ModelUnavailable
+from chuk.logs import log_failure, logger
+from chuk.scratch import own_folder
+from chuk.server import (
+    Connection,
+    Stop,
+    calm_garbage_collector,
+    drain,
+    make_runner,
+    print_guide,
+    start_log,
+    tls,
+)
+from chuk.settings import Settings, load
+from chuk.supervision.channel import Channel
+from chuk.supervision.doors import Entrance
+
+# Who has just connected has this long to ask: in seconds.
+_FAREWELL = 2.0
+_USEFUL_WITHIN = 10.0
+_LOOK = 0.02
+
+
+def main() -> int:
+    """Serve until told to end."""
+    orders = json.loads(sys.argv[1])
+    die_with(orders["parent"])
+    return uvloop.run(_work(orders))
+
+
+async def _work(orders: dict[str, Any]) -> int:
+    channel = await Channel.over(_taken_over(orders["channel"]))
+    doors = [_taken_over(descriptor) for descriptor in orders["doors"]]
+    try:
+        settings = load()
+        start_log(settings)
+        with own_folder(settings.server.data_dir):
+            worker = _Worker(settings, channel)
+            await worker.serve(
+                doors, orders["door"], Path(orders["host"]), is_late=orders["is_late"]
+            )
+    except EXPECTED as error:
+        code, sentence = complaint(error)
+        await channel.told(problem=sentence, code=code)
+        return code
+    finally:
+        channel.close()
+    return 0
+
+
+def _taken_over(descriptor: int) -> socket.socket:
+    taken = socket.socket(fileno=descriptor)
+    # Not for our own children.
+    taken.set_inheritable(False)
+    return taken
+
+
+class _Worker:
+    """What one worker has to do."""
+
+    def __init__(self, settings: Settings, channel: Channel) -> None:
+        self._settings = settings
+        self._channel = channel
+        self._stop = Stop()
+        # Set when others take over, so that no client needs to notice.
+        self._retires = asyncio.Event()
+        self._guide: asyncio.Task[None] | None = None
+
+    async def serve(
+        self, doors: list[socket.socket], own: int, host: Path, *, is_late: bool
+    ) -> None:
+        """Serve until told to end. Raises what `build_app` raises."""
+        # Whoever asks this process alone to end asks for another one in its place.
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(
+                name, lambda: self._channel.tell(leaving=True)
+            )
+        app = await build_app(self._settings, at_host(host))
+        app.on_response_prepare.append(self._part)
+        runner = make_runner(app)
+        await runner.setup()
+        obeying = None
+        try:
+            entrance = Entrance(runner, doors, tls(self._settings))
+            obeying = asyncio.create_task(self._obey(app, entrance), name="the supervisor's orders")
+            if is_late:
+                await self._until_useful(app)
+            if not self._stop.asked.is_set():
+                await entrance.take_from({own})
+                calm_garbage_collector()
+                self._channel.tell(ready=True)
+            await self._stop.asked.wait()
+            until = asyncio.get_running_loop().time() + self._settings.server.shutdown_grace
+            if self._retires.is_set():
+                await self._answer_all(runner, until)
+            left = until - asyncio.get_running_loop().time()
+            await drain(app, max(0.0, left), self._stop)
+        finally:
+            await runner.cleanup()
+            for task in filter(None, (obeying, self._guide)):
+                task.cancel()
+
+    async def _until_useful(self, app: web.Application) -> None:
+        """Wait until chats can be served, but not for ever: the others cannot either, perhaps."""
+        useful = asyncio.create_task(_has_models(app))
+        stopped = asyncio.create_task(self._stop.asked.wait())
+        await asyncio.wait({useful, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (useful, stopped):
+            task.cancel()
+        await asyncio.wait({useful, stopped})
+
+    async def _obey(self, app: web.Application, entrance: Entrance) -> None:
+        try:
+            while (message := await self._channel.heard()) is not None:
+                if "accept" in message:
+                    await entrance.take_from(set(message["accept"]))
+                elif "guide" in message:
+                    self._guide = asyncio.create_task(
+                        print_guide(self._settings, app, message["guide"]), name="guide"
+                    )
+                else:
+                    self._end(message["end"])
+            # Where the kernel does not end us with the supervisor, this does.
+            logger("worker").error("the supervisor has gone")
+        except Exception as error:
+            log_failure("worker", error)
+        self._end("hurry")
+
+    def _end(self, how: str) -> None:
+        if how == "retire":
+            self._retires.set()
+        if how == "hurry":
+            self._stop.hurry.set()
+        self._stop.asked.set()
+
+    async def _part(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """Let no connection be used again, once others have taken over."""
+        if self._retires.is_set() and not isinstance(response, web.WebSocketResponse):
+            response.headers["Connection"] = "close"
+            response.force_close()
+
+    async def _answer_all(self, runner: web.AppRunner, until: float) -> None:
+        """Wait until all have their answers who have come in, or have had their time."""
+        clock = asyncio.get_running_loop().time
+        farewell = min(until, clock() + _FAREWELL)
+        logger("worker").info("retiring", connections=_open(runner, farewell - clock()))
+        while not self._stop.hurry.is_set() and clock() < until:
+            # First of all, what the kernel has given us already comes in.
+            await asyncio.sleep(_LOOK)
+            if not _open(runner, farewell - clock()):
+                break
+
+
+async def _has_models(app: web.Application) -> None:
+    try:
+        async with asyncio.timeout(_USEFUL_WITHIN):
+            await app[WIRING].ready()
+    except (TimeoutError, ModelUnavailable):
+        logger("worker").warning("serving without models")
+
+
+def _open(runner: web.AppRunner, left: float) -> int:
+    """The connections that an answer is due on, or a question while there is time left for it."""
+    server = runner.server
+    assert server is not None
+    return sum(
+        connection.is_answering or (connection.is_new and left > 0)
+        for connection in server.connections
+        if isinstance(connection, Connection)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""Answers in Redis: sealed, for a while, each in its order."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from contextlib import aclosing
+
+import pytest
+import redis
+
+from chuk.adapters.redis.streams import RedisStreams
+from chuk.chat.events import Content, Done, Failed, Meta, Reasoning, Started, ToolCalls
+from chuk.chat.recording import StreamBounds
+from chuk.errors import NotFound, StreamInterrupted
+from tests.contracts.kept_streams import KEY, next_told, running, seen, told
+from tests.contracts.stores import ADA, MODEL
+from tests.harness import eventually
+from tests.redis_server import RedisServer
+
+# Short enough to be awaited; the beats of who lives are three times as frequent.
+SOON = 0.15
+WIDE = StreamBounds(stream=1_000_000, user=2_000_000, total=4_000_000, keep=300.0)
+BEGINNING = [Started("turn"), Content([b"Hel", b"lo"])]
+INTERRUPTED = (4, seen([(4, [Failed(StreamInterrupted())])])[0][1])
+
+
+def begin(streams: RedisStreams, stream_id: str = "turn") -> None:
+    """Begin an answer of which three events are told."""
+    streams.open(stream_id, ADA, MODEL).keep(1, BEGINNING)
+
+
+async def test_nothing_that_anybody_wrote_and_no_user_can_be_read_in_redis(
+    redis_server: RedisServer,
+) -> None:
+    async with running(redis_server, "one") as one:
+        events = [Started("turn"), Content([b"secretive"]), Reasoning([b"thoughtful"])]
+        one.open("turn", ADA, MODEL).keep(1, [*events, ToolCalls([b'"callable"']), Done()])
+        one.open("other", ADA, MODEL).keep(1, [Content([b"secretive"])])
+        await one.shipper.flush()
+        held = whole(redis_server)
+    assert held.count(b"turn") >= 3
+    for word in (b"secretive", b"thoughtful", b"callable", MODEL.encode(), KEY, ADA.bytes):
+        for form in (word, base64.b64encode(word), word.hex().encode()):
+            assert form not in held
+    assert str(ADA).encode() not in held
+
+
+async def test_redis_forgets_everything_by_itself(redis_server: RedisServer) -> None:
+    async with running(redis_server, "one") as one, running(redis_server, "two") as two:
+        begin(one)
+        one.open("over", ADA, MODEL, keep=1_000).keep(1, [*BEGINNING, Done()])
+        await one.shipper.flush()
+        async with aclosing(two.follow("turn", 0)) as following:
+            await anext(following)
+            await two.stop("turn")
+            with redis_server.client() as client:
+                left = {key: client.ttl(key) for key in client.scan_iter()}
+    assert {key for key in left if not key.startswith(b"chuk:")} == set()
+    assert min(left.values()) > 0, left
+    # As long after its end as was asked for; a running one for longer, if its process is silent.
+    assert 990 <= left[b"chuk:stream:over"] <= 1_000
+    assert 350 <= left[b"chuk:stream:turn:events"] <= 360
+
+
+async def test_what_another_key_has_sealed_is_not_served(redis_server: RedisServer) -> None:
+    async with (
+        running(redis_server, "one") as one,
+        running(redis_server, "two", key=KEY[::-1]) as two,
+    ):
+        begin(one)
+        await one.shipper.flush()
+        assert await two.find("turn") is None
+        with pytest.raises(NotFound):
+            await told(two, "turn")
+        assert two.records.unreadable == 2
+        assert await two.of(ADA) == []
+
+
+async def test_what_is_damaged_is_not_served(redis_server: RedisServer) -> None:
+    async with running(redis_server, "one") as one, running(redis_server, "two") as two:
+        begin(one)
+        await one.shipper.flush()
+        with redis_server.client() as client:
+            (entry,) = client.xrange("chuk:stream:turn:events")
+            client.delete("chuk:stream:turn:events")
+            fields = {**entry[1], b"batch": entry[1][b"batch"][:-1] + b"\x00"}
+            client.xadd("chuk:stream:turn:events", fields, id=entry[0])
+        with pytest.raises(NotFound):
+            await told(two, "turn")
+        assert two.records.unreadable == 1
+
+
+async def test_a_slow_reader_elsewhere_misses_nothing(redis_server: RedisServer) -> None:
+    async with (
+        running(redis_server, "one", bounds=WIDE) as one,
+        running(redis_server, "two") as two,
+    ):
+        recording = one.open("turn", ADA, MODEL)
+        recording.keep(1, BEGINNING)
+        await one.shipper.flush()
+        async with aclosing(two.follow("turn", 0)) as following:
+            arrived = await next_told(following, 3)
+            for number in range(4, 704):
+                recording.keep(number, [Content([b"%d " % number])])
+                await one.shipper.flush()
+            recording.keep(704, [Done()])
+            arrived += await next_told(following, 701)
+        assert arrived == await told(one, "turn")
+
+
+async def test_a_call_of_a_tool_travels_with_what_follows_it(redis_server: RedisServer) -> None:
+    async with running(redis_server, "one") as one, running(redis_server, "two") as two:
+        recording = one.open("turn", ADA, MODEL)
+        meta = Meta(MODEL, "groq", free_message=False)
+        calls = [ToolCalls([b"%d" % number]) for number in range(3)]
+        recording.keep(1, [Started("turn"), calls[0]])
+        await one.shipper.flush()
+        recording.keep(2, [calls[1]])
+        await one.shipper.flush()
+        recording.keep(2, [meta, calls[2]])
+        recording.keep(3, [Done()])
+        await one.shipper.flush()
+        async with aclosing(two.follow("turn", 0)) as following:
+            events = [event async for _, some in following for event in some]
+        assert events == [Started("turn"), calls[0], calls[1], meta, calls[2], Done()]
+
+
+async def test_many_answers_at_once_arrive_each_in_its_order(redis_server: RedisServer) -> None:
+    async with (
+        running(redis_server, "one", bounds=WIDE) as one,
+        running(redis_server, "two") as two,
+    ):
+        recordings = {
+            f"turn{number}": one.open(f"turn{number}", ADA, MODEL) for number in range(60)
+        }
+        for stream_id, recording in recordings.items():
+            recording.keep(1, [Started(stream_id)])
+        await one.shipper.flush()
+        hearing = [asyncio.create_task(told(two, stream_id)) for stream_id in recordings]
+        for number in range(2, 22):
+            for stream_id, recording in recordings.items():
+                recording.keep(number, [Content([f"{stream_id} {number} ".encode()])])
+            await asyncio.sleep(0.005)
+        for recording in recordings.values():
+            recording.keep(22, [Done()])
+        for stream_id, heard in zip(recordings, await asyncio.gather(*hearing), strict=True):
+            assert heard == await told(one, stream_id)
+        await eventually(lambda: one.shipper.waiting == 0)
+
+
+def whole(server: RedisServer) -> bytes:
+    """All that is in Redis: names, fields and values."""
+    with server.client() as client:
+        parts: list[bytes] = []
+        for key in client.scan_iter():
+            parts += [key, b"\n", _value(client, key), b"\n"]
+        return b"".join(parts)
+
+
+def _value(client: redis.Redis, key: bytes) -> bytes:
+    kind = client.type(key)
+    if kind == b"stream":
+        entries = client.xrange(key)
+        return b"".join(part for _, fields in entries for item in fields.items() for part in item)
+    if kind == b"hash":
+        return b"".join(part for item in client.hgetall(key).items() for part in item)
+    if kind == b"zset":
+        return b"".join(client.zrange(key, 0, -1))
+    if kind == b"set":
+        return b"".join(client.smembers(key))
+    return bytes(client.get(key))

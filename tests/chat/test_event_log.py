@@ -1,0 +1,116 @@
+"""A turn's events come out of their log as they went in, from any number on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chuk.chat.event_log import EventLog, Reading
+from chuk.chat.events import (
+    Content,
+    Done,
+    Failed,
+    Meta,
+    Reasoning,
+    Speed,
+    Started,
+    ToolCalls,
+    TurnEvent,
+    count_events,
+)
+from chuk.errors import ProviderError
+
+_TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5)
+_PIECES = st.lists(_TEXTS.map(lambda text: orjson.dumps(text)[1:-1]), min_size=1, max_size=4)
+_READS = st.lists(
+    st.one_of(
+        _PIECES.map(lambda pieces: [Content(pieces)]),
+        _PIECES.map(lambda pieces: [Reasoning(pieces), Content(pieces)]),
+        st.just([Meta("model", "provider", free_message=False)]),
+    ),
+    max_size=8,
+)
+_ENDS = st.sampled_from([[Speed(1.0), Done()], [Failed(ProviderError())], []])
+
+
+def singly(events: Sequence[TurnEvent]) -> list[TurnEvent]:
+    """Each piece as an event of its own."""
+    single: list[TurnEvent] = []
+    for event in events:
+        if isinstance(event, (Content, Reasoning)):
+            single += [type(event)([piece]) for piece in event.pieces]
+        else:
+            single.append(event)
+    return single
+
+
+def read_all(reading: Reading) -> list[tuple[int, TurnEvent]]:
+    """All that is there, each event with its number."""
+    found: list[tuple[int, TurnEvent]] = []
+    while (kept := reading.read()) is not None:
+        first, events = kept
+        found += list(enumerate(singly(events), first))
+    return found
+
+
+@given(_READS, _ENDS, st.integers(0, 40), st.integers(0, 8))
+def test_whatever_is_read_whenever_is_what_was_kept(
+    reads: list[list[TurnEvent]], end: list[TurnEvent], after: int, begins: int
+) -> None:
+    log, everything = EventLog(), list[TurnEvent]()
+    reading: Reading | None = None
+    found: list[tuple[int, TurnEvent]] = []
+    for number, events in enumerate([[Started("stream")], *reads, *([end] if end else [])]):
+        if number == begins:
+            reading = Reading(log, after)
+        log.append(events)
+        everything += singly(events)
+        if reading is not None and number % 2:
+            found += read_all(reading)
+    found += read_all(reading or Reading(log, after))
+    expected = list(enumerate(everything, 1))
+    rest = expected[after:]
+    assert found == (rest or (expected[-1:] if end else []))
+    assert log.last_number == len(everything) == count_events(everything)
+    assert log.end is (end[-1] if end else None)
+
+
+def test_a_long_answer_is_read_in_parts() -> None:
+    log = EventLog()
+    pieces = [b"%d" % number for number in range(20_000)]
+    log.append([Content(pieces)])
+    log.append([Content([b"x" * 50_000]), Done()])
+    reading, parts = Reading(log, 0), list[list[bytes]]()
+    while (kept := reading.read()) is not None:
+        parts += [event.pieces for event in kept[1] if isinstance(event, Content)]
+    assert len(parts) > 5
+    assert [piece for part in parts for piece in part] == [*pieces, b"x" * 50_000]
+
+
+def test_a_token_takes_little_more_than_its_own_bytes() -> None:
+    log = EventLog()
+    before = log.size
+    for _ in range(1_000):
+        log.append([Content([b"token"])])
+    assert log.size - before <= 1_000 * 6 + 200
+
+
+def test_calls_of_tools_have_no_number_of_their_own() -> None:
+    log = EventLog()
+    calls = ToolCalls([b"[1]", b"[2]"])
+    log.append([Started("stream"), Content([b"a"]), calls, Content([b"b"]), Done()])
+    whole = [Started("stream"), Content([b"a"]), calls, Content([b"b"]), Done()]
+    assert Reading(log, 0).read() == (1, whole)
+    assert Reading(log, 2).read() == (3, whole[2:])
+    assert Reading(log, 3).read() == (4, whole[4:])
+
+
+def test_what_was_cleared_is_not_read_any_more() -> None:
+    log = EventLog()
+    log.append([Started("stream"), Content([b"a", b"b"])])
+    reading = Reading(log, 0)
+    log.clear()
+    assert reading.read() is None

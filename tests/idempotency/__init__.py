@@ -1,0 +1,1 @@
+"""Keys: what they stand for, and who works for them."""
