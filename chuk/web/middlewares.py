@@ -43,6 +43,7 @@ from chuk.web.limits import RateLimits
 from chuk.web.routes import Auth, RouteTable
 
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_log = logger("http")
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -65,7 +66,7 @@ async def identify(request: web.Request, handler: Next) -> web.StreamResponse:
     finally:
         resource = request.match_info.route.resource
         principal = request.get(PRINCIPAL)
-        logger("http").info(
+        _log.info(
             "request",
             id=request_id,
             method=request.method,

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark import chart, machine, media, report, stages
+from benchmark import chart, gateways, machine, media, report, stages
 from benchmark.contenders import RELAYS
 from benchmark.figures import Figure
 from benchmark.memory import Refused
@@ -20,6 +20,7 @@ from benchmark.money import money
 from benchmark.paced_load import BadAnswer
 from benchmark.plan import QUICK, Plan
 from benchmark.processes import StartFailed, alone, precedence
+from benchmark.reach import reach
 from benchmark.rig import Rig
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -29,7 +30,11 @@ _STAGES = {
     "paced": stages.paced,
     "media": media.media,
     "money": money,
+    "reach": reach,
+    "gateways": gateways.gateways,
 }
+# What has to be installed for it is more than all the rest.
+_ONLY_WHEN_ASKED = {"gateways"}
 
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
@@ -61,8 +66,9 @@ def main(given: Sequence[str] | None = None) -> int:
         return 2
     os.sched_setaffinity(0, cores.load)
     gc.freeze()
+    stages_asked = arguments.only or [name for name in _STAGES if name not in _ONLY_WHEN_ASKED]
     try:
-        figures = _measured(plan, cores, arguments.only or list(_STAGES), arguments.relay or RELAYS)
+        figures = _measured(plan, cores, stages_asked, arguments.relay or RELAYS)
     except (StartFailed, BadAnswer, Refused, OSError) as problem:
         notes: list[str] = getattr(problem, "__notes__", [])
         print("\n".join([f"bench: {problem}", *notes]), file=sys.stderr)

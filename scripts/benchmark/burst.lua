@@ -4,8 +4,9 @@ if wrk.body then
   wrk.method = "POST"
   wrk.headers["Content-Type"] = "application/json"
 end
-if os.getenv("BENCH_AUTHORIZATION") then
-  wrk.headers["Authorization"] = os.getenv("BENCH_AUTHORIZATION")
+-- One `Name: value` a line.
+for name, value in (os.getenv("BENCH_HEADERS") or ""):gmatch("([^:\n]+): ([^\n]+)") do
+  wrk.headers[name] = value
 end
 
 function done(summary, latency)

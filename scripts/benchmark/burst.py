@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark import answers
-from benchmark.contenders import Target, body
+from benchmark.contenders import Target
 from benchmark.paced_load import BadAnswer, whole_answer
 from benchmark.processes import pinned
 
@@ -58,7 +58,8 @@ def measure(target: Target, *, seconds: float, cores: Sequence[int]) -> Burst:
     sample = whole_answer(target, _MESSAGE)
     if sample.count(b'"content":') < answers.TOKENS:
         raise BadAnswer(f"{target.name}: an answer of {len(sample)} bytes is not whole")
-    result, cpu, foreign = _measured(target, target.path, seconds, cores, body(_MESSAGE).decode())
+    content = target.body(_MESSAGE).decode()
+    result, cpu, foreign = _measured(target, target.path, seconds, cores, content)
     requests = result["requests"]
     # The texts differ in length by a few percent.
     if result["errors"] or requests == 0 or result["bytes"] / requests < 0.9 * len(sample):
@@ -102,7 +103,7 @@ def _run_wrk(
     environment = dict(os.environ)
     if content is not None:
         environment["BENCH_BODY"] = content
-    environment |= {f"BENCH_{name.upper()}": value for name, value in target.headers}
+    environment["BENCH_HEADERS"] = "\n".join(": ".join(header) for header in target.headers)
     # wrk knows whole seconds only.
     duration = f"{max(1, round(seconds))}s"
     arguments = ["-t1", f"-c{CONNECTIONS}", f"-d{duration}", "--timeout", "30s", "-s", str(_SCRIPT)]

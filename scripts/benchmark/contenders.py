@@ -34,7 +34,9 @@ _PACKAGES = Path(__file__).resolve().parents[1]
 class Target:
     """Something on a port of the loopback address that answers a chat request.
 
-    `process` is None for an upstream that is asked without a relay between.
+    Attributes:
+        process: None for an upstream that is asked without a relay between.
+        is_openai: whether it is asked in OpenAI's words, not in our own.
     """
 
     name: str
@@ -42,10 +44,15 @@ class Target:
     path: str
     headers: tuple[tuple[str, str], ...]
     process: Pinned | None = None
+    is_openai: bool = False
+
+    def body(self, message: str) -> bytes:
+        """The JSON of a chat request."""
+        return openai_body(message) if self.is_openai else body(message)
 
     def request(self, message: str) -> bytes:
         """The bytes of a whole chat request."""
-        content = body(message)
+        content = self.body(message)
         lines = [
             f"POST {self.path} HTTP/1.1",
             f"Host: 127.0.0.1:{self.port}",
@@ -83,6 +90,18 @@ def body(message: str) -> bytes:
     ).encode()
 
 
+def openai_body(message: str) -> bytes:
+    """The JSON of the same request as OpenAI has it."""
+    return json.dumps(
+        {
+            "model": answers.MODEL,
+            "messages": [{"role": "user", "content": message}],
+            "max_tokens": 4096,
+            "stream": True,
+        }
+    ).encode()
+
+
 def direct(upstream_port: int) -> Target:
     """The upstream itself: the floor under every delay."""
     return Target(DIRECT, upstream_port, "/api/v1/chat/completions", ())
@@ -101,7 +120,7 @@ def start_paced_upstream(port: int, *, cores: Sequence[int], folder: Path) -> Pi
         folder=folder,
         environment={"PYTHONPATH": str(_PACKAGES)},
     )
-    _await(process, port)
+    await_port(process, port)
     return process
 
 
@@ -115,7 +134,7 @@ def start(name: str, upstream_port: int, *, cores: Sequence[int], folder: Path) 
     if name == CHUK:
         return _start_chuk(upstream_port, cores, folder)
     port = free_port()
-    upstream = str(upstream_port) if name == BARE else _upstream_url(upstream_port)
+    upstream = str(upstream_port) if name == BARE else upstream_url(upstream_port)
     module = "benchmark.byte_relay" if name == BARE else "benchmark.fastapi_relay"
     process = Pinned(
         name,
@@ -124,7 +143,7 @@ def start(name: str, upstream_port: int, *, cores: Sequence[int], folder: Path) 
         folder=folder,
         environment={"PYTHONPATH": str(_PACKAGES)},
     )
-    _await(process, port)
+    await_port(process, port)
     path = "/api/v1/chat/completions" if name == BARE else "/v1/ai/chat"
     return Target(name, port, path, (), process)
 
@@ -141,11 +160,13 @@ def start_chuk(
     cores: Sequence[int],
     folder: Path,
     name: str = CHUK,
+    settings: Mapping[str, str] | None = None,
 ) -> Target:
     """Start this server, and give the user who will ask it money for a long time.
 
     Args:
         program: what Python runs.
+        settings: more variables for it.
 
     Raises:
         StartFailed: it did not come up.
@@ -163,7 +184,8 @@ def start_chuk(
         "CHUK_LIMIT_OTHER": _NO_LIMIT,
         "CHUK_LIMIT_ADDRESS": _NO_LIMIT,
         "OPENROUTER_API_KEY": "x",
-        "OPENROUTER_BASE_URL": _upstream_url(upstream_port),
+        "OPENROUTER_BASE_URL": upstream_url(upstream_port),
+        **(settings or {}),
     }
     # The repository's configuration, but not the `.env` of whoever works in it.
     home = folder / f"{name}-home"
@@ -177,7 +199,7 @@ def start_chuk(
         environment=environment,
         home=home,
     )
-    _await(process, port, models=f"http://127.0.0.1:{port}/v1/models_info")
+    await_port(process, port, models=f"http://127.0.0.1:{port}/v1/models_info")
     try:
         # Else every answer after the free messages would be a refusal.
         _command(["grant", _USER, _MONEY], environment, home)
@@ -203,10 +225,18 @@ def _command(arguments: Sequence[str], environment: Mapping[str, str], home: Pat
     return ran.stdout.strip()
 
 
-def _await(process: Pinned, port: int, *, models: str | None = None) -> None:
-    """Wait for the port, and where there is a list of models, for ours to be in it."""
+def await_port(
+    process: Pinned, port: int, *, models: str | None = None, seconds: float = 30
+) -> None:
+    """Wait for the port, and where there is a list of models, for ours to be in it.
+
+    Raises:
+        StartFailed: it did not come up in time.
+    """
     try:
-        process.wait_until(lambda: accepts(port) if models is None else _lists_model(models))
+        process.wait_until(
+            lambda: accepts(port) if models is None else _lists_model(models), seconds=seconds
+        )
     except BaseException:
         process.stop()
         raise
@@ -222,5 +252,6 @@ def _lists_model(url: str) -> bool:
         return False
 
 
-def _upstream_url(port: int) -> str:
+def upstream_url(port: int) -> str:
+    """The base URL of OpenRouter's API there."""
     return f"http://127.0.0.1:{port}/api/v1"

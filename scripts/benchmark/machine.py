@@ -23,6 +23,11 @@ class Cores:
     relay: tuple[int, ...]
     load: tuple[int, ...]
 
+    @property
+    def all(self) -> tuple[int, ...]:
+        """Every core."""
+        return (*self.relay, *self.load)
+
 
 def cores() -> Cores:
     """Split the cores this process may use.

