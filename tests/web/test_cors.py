@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -125,7 +126,7 @@ async def test_a_preflight_needs_no_token_and_counts_for_nothing(
 async def test_every_route_can_be_preflighted(shared: RunningServer) -> None:
     for path, route in hang_areas(web.Application(), shared.settings).all:
         async with shared.client.options(
-            f"{shared.url}{path.replace('{name}', 'a.png')}",
+            f"{shared.url}{re.sub('{.*?}', 'a.png', path)}",
             headers={"Origin": _APP, "Access-Control-Request-Method": route.method},
         ) as answer:
             assert answer.status == 200, path
