@@ -225,8 +225,8 @@ class Connection(RequestHandler):
 
     @property
     def is_answering(self) -> bool:
-        """Whether a request waits for its answer; an open WebSocket does not."""
-        return self._current_request is not None and not self._upgraded
+        """Whether a request waits for its answer, taken up or not; an open WebSocket does not."""
+        return bool(self._messages) or (self._request_in_progress and not self._upgraded)
 
     def handle_error(
         self,

@@ -43,6 +43,7 @@ _FAREWELL = 2.0
 _LAST_ANSWERS = 1.0
 _USEFUL_WITHIN = 10.0
 _LOOK = 0.02
+_CALM_LOOKS = 3
 
 
 def main() -> int:
@@ -173,11 +174,11 @@ class _Worker:
         """Wait until all have their answers who have come in, or have had their time."""
         clock = asyncio.get_running_loop().time
         farewell = min(until, clock() + _FAREWELL)
-        while not self._stop.hurry.is_set() and clock() < until:
-            # First of all, what the kernel has given us already comes in.
+        calm = 0
+        while calm < _CALM_LOOKS and not self._stop.hurry.is_set() and clock() < until:
+            # Between two looks comes in what the kernel has given us already.
             await asyncio.sleep(_LOOK)
-            if not _open(runner, farewell - clock()):
-                break
+            calm = 0 if _open(runner, farewell - clock()) else calm + 1
 
 
 async def _has_models(app: web.Application) -> None:
