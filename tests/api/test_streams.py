@@ -26,6 +26,7 @@ from tests.conftest import StartServer
 from tests.credits.people import receipts_of
 from tests.fakes.openrouter import FakeOpenRouter, Reply
 from tests.harness import RunningServer, answer_text, eventually, sse_events
+from tests.raw_http import raw_connection, request_bytes
 
 PIECES = ["Hel", "lo, ", "wor", 'ld "\n', "\\ 漢", "🙂"]
 STALLING = Reply(content=["a", "b", "c"], stall_after=1)
@@ -231,6 +232,22 @@ async def test_a_refused_turn_is_refused_again_and_nothing_is_asked_of_upstream(
     status, body = await resumed(server, facts["id"])
     assert (status, code_of(body)) == (answer.status, first["error"]["code"])
     assert len(openrouter.completions) == 1
+
+
+async def test_whoever_asks_only_for_the_head_gets_no_byte_of_the_answer(
+    server: RunningServer, openrouter: FakeOpenRouter
+) -> None:
+    openrouter.script(STALLING)
+    stream = stream_of(await cut_after(server, 3))
+    async with raw_connection(server.url) as connection:
+        for after in (0, 1):
+            path = f"/v1/ai/chat/streams/{stream}?after={after}"
+            await connection.send(request_bytes("HEAD", path, server.bearer()))
+            head = await connection.answer(has_body=False)
+            assert (head.status, head.header("Content-Type")) == (200, "text/event-stream")
+        # What comes next is the next answer, so nothing was left of those before it.
+        await connection.send(request_bytes("HEAD", "/v1/ai/chat/streams/x", server.bearer()))
+        assert (await connection.answer(has_body=False)).status == 404
 
 
 async def test_it_counts_in_the_bucket_of_everything_else(start_server: StartServer) -> None:

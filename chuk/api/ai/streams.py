@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from marshmallow import EXCLUDE, Schema, fields, validate
 
 from chuk.accounts.principal import Scope
@@ -72,6 +72,7 @@ class StoppedStream(Schema):
 
 
 _QUERY = ResumeQuery()
+_NOT_KEPT = {hdrs.CACHE_CONTROL: "no-cache"}
 
 
 async def resume(request: web.Request) -> web.StreamResponse:
@@ -84,6 +85,9 @@ async def resume(request: web.Request) -> web.StreamResponse:
     stream_id = request.match_info["id"]
     after = _after(request, stream_id)
     await streams.find(user_id, stream_id)
+    if request.method == hdrs.METH_HEAD:
+        # It may be the answer of a turn that runs for minutes, and none of it is wanted.
+        return web.Response(content_type="text/event-stream", headers=_NOT_KEPT)
     with services[CONNECTIONS].open(request.transport) as connection:
         subscriber = SseSubscriber(
             request,
