@@ -129,6 +129,13 @@ class LedgerStore(Protocol):
         """The user's own limits."""
         ...
 
+    async def key_budget_left(self, api_key_id: UUID) -> MicroEuro | None:
+        """What a key's budget leaves of this UTC month, open holds taken off; None: no limit.
+
+        Below 0 where a turn cost more than its hold. Of a key that is gone: 0.
+        """
+        ...
+
     async def set_spending_cap(self, user_id: UUID, cap: SpendingCap) -> None:
         """Replace both limits.
 

@@ -42,8 +42,8 @@ class Quotes:
         self._store = store
         self._clock = clock
 
-    async def of(self, user_id: UUID, estimate: Estimate) -> Quote:
-        """What this request could cost this user.
+    async def of(self, user_id: UUID, estimate: Estimate, api_key_id: UUID | None = None) -> Quote:
+        """What this request could cost this user, through this API key or without one.
 
         Raises:
             ServiceUnavailable: the books cannot be reached.
@@ -54,7 +54,7 @@ class Quotes:
         is_affordable = estimate.at_most == 0
         if not is_affordable:
             if purse.available >= at_least:
-                left = await self._left(user_id, purse)
+                left = await self._left(user_id, purse, api_key_id)
                 is_affordable = left >= at_least
                 if is_affordable:
                     tokens = estimate.affordable_tokens(left)
@@ -69,17 +69,20 @@ class Quotes:
             uses_free_message=is_free,
         )
 
-    async def _left(self, user_id: UUID, purse: Purse) -> MicroEuro:
-        """The credits, or the room below the user's own caps where that is less."""
+    async def _left(self, user_id: UUID, purse: Purse, api_key_id: UUID | None) -> MicroEuro:
+        """The credits, or the room below the caps and the key's budget where that is less."""
+        left = int(purse.available)
+        if api_key_id is not None:
+            budget_left = await self._store.key_budget_left(api_key_id)
+            left = left if budget_left is None else min(left, budget_left)
         cap = await self._store.spending_cap(user_id)
         if cap.daily is None and cap.monthly is None:
-            return purse.available
+            return MicroEuro(left)
         now = self._clock()
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         days = await self._store.usage_sums(user_id, "day", today.replace(day=1), now + _MOMENT)
         month = sum(day.charged for day in days)
         spent_today = sum(day.charged for day in days if day.key == today.date().isoformat())
-        left = int(purse.available)
         for limit, spent in ((cap.daily, spent_today), (cap.monthly, month)):
             if limit is not None:
                 left = min(left, limit - spent - purse.held)

@@ -104,6 +104,15 @@ async def test_what_is_asked_for_through_a_key_is_its_owners_and_on_its_bill(
     assert listed["spent_this_month_eur"] == receipt["charged_eur"] > 0
 
 
+async def test_a_quote_through_a_key_knows_its_budget(server: RunningServer) -> None:
+    user = await rich(server)
+    rich_key = await new_key(server, user, monthly_budget_eur=5)
+    poor_key = await new_key(server, user, monthly_budget_eur=0.000001)
+    for made, affordable in ((rich_key, True), (poor_key, False)):
+        status, quote = await use(server, made["key"], "POST", "/v1/ai/quote", json=CHAT)
+        assert (status, quote["affordable"]) == (200, affordable)
+
+
 async def test_a_file_through_a_key_counts_in_its_budget(server: RunningServer) -> None:
     made = await new_key(server, user := await rich(server))
     status, _ = await use(

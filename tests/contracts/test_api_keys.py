@@ -154,6 +154,24 @@ async def test_a_budget_counts_what_went_through_the_key_this_utc_month_and_its_
     assert (await books.ledger.open_hold(hold_request("next", 9_000, key=key))).amount == 1_500
 
 
+async def test_what_a_budget_leaves_is_told_without_holding_anything(
+    books: BooksUnderTest,
+) -> None:
+    await books.ledger.grant(ADA, MicroEuro(100_000), "ten cents")
+    key, free = await kept_key(books, budget=5_000), await kept_key(books, "without a budget")
+    await spend(books, "settled", 1_500, key=key)
+    await books.ledger.open_hold(hold_request("open", 3_000, key=key))
+    assert await books.ledger.key_budget_left(key.id) == 500
+    assert await books.ledger.key_budget_left(free.id) is None
+    # A cost above the hold is taken in full.
+    await books.ledger.settle("open", MicroEuro(3_700), usage())
+    assert await books.ledger.key_budget_left(key.id) == -200
+    books.clock.now = datetime(2026, 2, 1, tzinfo=UTC)
+    assert await books.ledger.key_budget_left(key.id) == 5_000
+    await books.api_keys.remove(ADA, key.id)
+    assert await books.ledger.key_budget_left(key.id) == 0
+
+
 async def test_turns_at_once_never_spend_more_than_the_budget(books: BooksUnderTest) -> None:
     await books.ledger.grant(ADA, MicroEuro(100_000), "ten cents")
     key, other = await kept_key(books, budget=5_000), await kept_key(books, "other", budget=700)

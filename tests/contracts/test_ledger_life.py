@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -25,18 +26,20 @@ from hypothesis.stateful import (
 
 from chuk.credits.ledger import Basis, Hold, Outcome
 from chuk.credits.money import MicroEuro
-from chuk.errors import InsufficientCredits
+from chuk.errors import ChukError, InsufficientCredits, QuotaExceeded
 from tests.contracts.stores import (
     ADA,
     FREE_MESSAGES,
     STORES,
     BooksUnderTest,
     hold_request,
+    kept_key,
     usage,
 )
 
 AMOUNTS = st.integers(0, 5_000)
 COSTS = st.integers(0, 3_000)
+BUDGET = 9_000
 MONTHS = st.none() | st.integers(1, 6)
 
 Answer = TypeVar("Answer")
@@ -49,6 +52,7 @@ class ModelHold:
     amount: int
     is_free: bool
     lapses: bool = False
+    by_key: bool = False
 
 
 @dataclass
@@ -67,6 +71,7 @@ class Model:
 
     Attributes:
         excess: by how much the last turn that ended cost more than its hold.
+        key_spent: settled through the only API key, by month.
     """
 
     available: int = 0
@@ -77,28 +82,41 @@ class Model:
     excess: int = 0
     holds: dict[str, ModelHold] = field(default_factory=dict)
     grants: dict[str, ModelGrant] = field(default_factory=dict)
+    key_spent: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+    def key_left(self, now: datetime) -> int:
+        held = sum(hold.amount for hold in self.holds.values() if hold.by_key)
+        return BUDGET - self.key_spent[now.year, now.month] - held
 
     @property
     def held(self) -> int:
         return sum(hold.amount for hold in self.holds.values())
 
-    def hold(self, name: str, at_most: int, at_least: int, free: bool) -> Hold | None:
+    def hold(
+        self, name: str, at_most: int, at_least: int, free: bool, key_left: int | None
+    ) -> Hold | type[ChukError]:
         if at_most == 0:
             amount, is_free = 0, False
         elif self.available >= max(1, at_least):
             amount, is_free = min(at_most, self.available), False
+            if key_left is not None:
+                if key_left < max(1, at_least):
+                    return QuotaExceeded
+                amount = min(amount, key_left)
         elif free and self.free_used < FREE_MESSAGES:
             amount, is_free = 0, True
         else:
-            return None
+            return InsufficientCredits
         self.available -= amount
         self.free_used += is_free
-        self.holds[name] = ModelHold(amount, is_free)
+        self.holds[name] = ModelHold(amount, is_free, by_key=key_left is not None)
         return Hold(name, ADA, MicroEuro(amount), is_free)
 
-    def end(self, name: str, cost: int | None) -> int:
+    def end(self, name: str, cost: int | None, now: datetime) -> int:
         hold = self.holds.pop(name)
         charged = 0 if cost is None or hold.is_free else cost
+        if hold.by_key:
+            self.key_spent[now.year, now.month] += charged
         if cost is None and hold.is_free:
             self.free_used -= 1
         rest = hold.amount - charged
@@ -164,6 +182,7 @@ class LedgerLife(RuleBasedStateMachine):
         self.books: BooksUnderTest = self.run(
             self.stack.enter_async_context(STORES[self.store](Path(folder)))
         )
+        self.key = self.run(kept_key(self.books, budget=BUDGET))
 
     def teardown(self) -> None:
         self.run(self.stack.aclose())
@@ -197,13 +216,21 @@ class LedgerLife(RuleBasedStateMachine):
         self.model.grant(name, amount, month)
         return name
 
-    @rule(target=holds, at_most=AMOUNTS, at_least=st.integers(0, 900), free=st.booleans())
-    def hold(self, at_most: int, at_least: int, free: bool) -> str:
+    @rule(
+        target=holds,
+        at_most=AMOUNTS,
+        at_least=st.integers(0, 900),
+        free=st.booleans(),
+        by_key=st.booleans(),
+    )
+    def hold(self, at_most: int, at_least: int, free: bool, by_key: bool) -> str:
         name = self.name("turn")
-        request = hold_request(name, at_most, at_least, free=free)
-        expected = self.model.hold(name, at_most, at_least, free)
-        if expected is None:
-            with pytest.raises(InsufficientCredits):
+        key = self.key if by_key else None
+        request = hold_request(name, at_most, at_least, free=free, key=key)
+        key_left = self.model.key_left(self.books.clock.now) if by_key else None
+        expected = self.model.hold(name, at_most, at_least, free, key_left)
+        if isinstance(expected, type):
+            with pytest.raises(expected):
                 self.run(self.books.ledger.open_hold(request))
         else:
             open_hold = self.books.ledger.open_hold
@@ -230,7 +257,7 @@ class LedgerLife(RuleBasedStateMachine):
             with pytest.raises(LookupError):
                 self.run(end())
             return
-        charged = self.model.end(name, cost)
+        charged = self.model.end(name, cost, self.books.clock.now)
         resolved = self.call(end, lambda answer: type(answer)(answer.charged, False))
         assert (resolved.charged, resolved.is_new) == (charged, True)
 
@@ -270,6 +297,11 @@ class LedgerLife(RuleBasedStateMachine):
             model.free_used,
         )
         assert (purse.period.month if purse.period else None) == model.month
+
+    @invariant()
+    def the_key_has_what_its_budget_leaves(self) -> None:
+        left = self.run(self.books.ledger.key_budget_left(self.key.id))
+        assert left == self.model.key_left(self.books.clock.now)
 
     @invariant()
     def no_step_takes_more_than_there_is_but_for_one_turns_excess(self) -> None:

@@ -134,6 +134,7 @@ async def test_a_receipt_says_what_and_why(store: LedgerStore, time: Time) -> No
         "free_message": False,
         "zdr": True,
         "tags": {},
+        "api_key_id": None,
     }
 
 

@@ -12,7 +12,7 @@ from chuk.adapters.sqlite import grants, holds, usage, verification
 from chuk.adapters.sqlite.database import Database
 from chuk.adapters.sqlite.ending import End, Ending
 from chuk.adapters.sqlite.moments import microseconds, microseconds_or_none, moment_or_none
-from chuk.adapters.sqlite.opening import Opening
+from chuk.adapters.sqlite.opening import Opening, key_budget_left
 from chuk.adapters.sqlite.purses import PurseRow, find_purse, make_purse, purse_made, refuse_locked
 from chuk.clock import Clock, utc_now
 from chuk.credits.ledger import (
@@ -128,6 +128,10 @@ class SqliteLedger:
         """The user's own limits."""
         row = await self._purse_row(user_id)
         return SpendingCap(_money_or_none(row.daily_cap), _money_or_none(row.monthly_cap))
+
+    async def key_budget_left(self, api_key_id: UUID) -> MicroEuro | None:
+        """What a key's budget leaves of this month."""
+        return await self._database.read(key_budget_left, api_key_id, self._clock)
 
     async def set_spending_cap(self, user_id: UUID, cap: SpendingCap) -> None:
         """Replace both limits."""

@@ -43,7 +43,7 @@ SELECT monthly_budget, CASE WHEN monthly_budget IS NOT NULL THEN
     (SELECT coalesce(sum(charged), 0) FROM usage_logs WHERE api_key_id = ?1 AND created_at >= ?2)
     + (SELECT coalesce(sum(amount), 0) FROM open_holds WHERE api_key_id = ?1)
 END
-FROM api_keys WHERE id = ?1 AND user_id = ?3
+FROM api_keys WHERE id = ?1 AND user_id = coalesce(?3, user_id)
 """
 _SPENT = "SELECT coalesce(sum(charged), 0) FROM usage_logs WHERE user_id = ? AND created_at >= ?"
 
@@ -153,6 +153,16 @@ class _ApiKeys:
                 raise InvalidToken("This API key is not valid any more.")
             self._known[key_id] = _ApiKey(key_id, row[0], row[1] or 0)
         return self._known[key_id]
+
+
+def key_budget_left(connection: sqlite3.Connection, key_id: UUID, clock: Clock) -> MicroEuro | None:
+    """`LedgerStore.key_budget_left`."""
+    month = begin_of("month", microseconds(clock()))
+    row = connection.execute(_API_KEY, (key_id.bytes, month, None)).fetchone()
+    if row is None:
+        return MicroEuro(0)
+    budget, spent = row
+    return None if budget is None else MicroEuro(budget - spent)
 
 
 def _holds_entered(

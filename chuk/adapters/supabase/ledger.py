@@ -159,6 +159,15 @@ class SupabaseLedger:
             "purse", ledger_answers.spending_cap, **self._whose(user_id)
         )
 
+    async def key_budget_left(self, api_key_id: UUID) -> MicroEuro | None:
+        """See the port."""
+        return await self._project.call(
+            "key_budget_left",
+            answers.optional(answers.micro_euro),
+            id=api_key_id,
+            now=self._clock(),
+        )
+
     async def set_spending_cap(self, user_id: UUID, cap: SpendingCap) -> None:
         """See the port."""
         await self._project.call(

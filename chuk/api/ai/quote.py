@@ -43,7 +43,8 @@ async def quote(request: web.Request) -> dict[str, Any]:
     command = await read_chat_command(request)
     resolution = resolve(command, services[CATALOG].model(command.model_id))
     estimate = estimate_of(resolution, services[CREDITS].prices)
-    found = await services[QUOTES].of(request[PRINCIPAL].user_id, estimate)
+    principal = request[PRINCIPAL]
+    found = await services[QUOTES].of(principal.user_id, estimate, principal.api_key_id)
     return {
         "model": resolution.model.id,
         "provider": resolution.provider.slug,

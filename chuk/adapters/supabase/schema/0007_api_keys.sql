@@ -47,6 +47,25 @@ language sql stable set search_path = '' as $$
   from public.usage_logs where api_key_id = p_id and created_at >= p_since
 $$;
 
+-- Settled this month through the key, and what it holds right now.
+create or replace function chuk.key_spent(p_id uuid, p_now timestamptz) returns bigint
+language sql stable set search_path = '' as $$
+  select chuk.spent_by_key(p_id, date_trunc('month', p_now, 'UTC')) + (
+    select coalesce(sum(amount_micro), 0)::bigint
+    from chuk.holds where api_key_id = p_id and state = 'open'
+  )
+$$;
+
+-- Null without a budget; 0 of a key that is gone.
+create or replace function public.chuk_key_budget_left(p_id uuid, p_now timestamptz) returns jsonb
+language sql stable security definer set search_path = '' as $$
+  select coalesce(
+    (select coalesce(to_jsonb(monthly_budget_micro - chuk.key_spent(id, p_now)), 'null')
+      from chuk.api_keys where id = p_id),
+    to_jsonb(0)
+  )
+$$;
+
 create or replace function chuk.api_key_as_json(p_key chuk.api_keys, p_spent bigint) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_build_object(
@@ -137,10 +156,7 @@ begin
     if api_key.monthly_budget_micro is not null and p_at_most > 0
       and purse.available_micro >= greatest(p_at_least, 1)
     then
-      spent := chuk.spent_by_key(p_api_key_id, date_trunc('month', p_now, 'UTC')) + (
-        select coalesce(sum(amount_micro), 0)
-        from chuk.holds where api_key_id = p_api_key_id and state = 'open'
-      );
+      spent := chuk.key_spent(p_api_key_id, p_now);
       if api_key.monthly_budget_micro - spent < greatest(p_at_least, 1) then
         raise exception 'the budget of the key is reached' using errcode = 'CK429',
           detail = jsonb_build_object(
