@@ -126,6 +126,25 @@ async def test_stopping_a_repeat_stops_the_turn(
     await openrouter.wait_for_disconnect()
 
 
+async def test_a_stop_in_the_same_breath_is_not_lost(
+    server: RunningServer, openrouter: FakeOpenRouter
+) -> None:
+    headers = server.bearer(await rich(server))
+    openrouter.script(Reply(content=WORDS, stall_after=1), Reply(content=WORDS, stall_after=1))
+    async with server.socket(headers=headers) as socket:
+        await ask(socket, "turn-1")
+        await socket.send_json({"type": "cancel", "id": "turn-1"})
+        assert (await turn_events(socket))[-1] == {"id": "turn-1", "done": True}
+    async with server.socket(headers=headers) as first, server.socket(headers=headers) as second:
+        await ask(first, "turn-2")
+        while "content" not in await first.receive_json():
+            pass
+        await ask(second, "turn-2")
+        await second.send_json({"type": "cancel", "id": "turn-2"})
+        for socket in (first, second):
+            assert (await turn_events(socket))[-1] == {"id": "turn-2", "done": True}
+
+
 async def test_a_failure_is_told_on_the_socket_and_frees_the_key(
     server: RunningServer, openrouter: FakeOpenRouter
 ) -> None:

@@ -27,7 +27,17 @@ class KeyedTurn:
         over: called once, as soon as nothing more comes.
     """
 
-    __slots__ = ("_is_over", "_older", "_over", "_subscriber", "_task", "_tell", "_turn", "_turns")
+    __slots__ = (
+        "_is_known",
+        "_is_over",
+        "_older",
+        "_over",
+        "_subscriber",
+        "_task",
+        "_tell",
+        "_turn",
+        "_turns",
+    )
 
     def __init__(
         self,
@@ -46,6 +56,8 @@ class KeyedTurn:
         self._tell = tell
         self._over = over
         self._is_over = False
+        # Which turn the key stands for, or that there is none.
+        self._is_known = asyncio.Event()
         self._turn: Generation | None = None
         # Whose older turn it is, and its name.
         self._older: tuple[Principal, str] | None = None
@@ -56,11 +68,13 @@ class KeyedTurn:
     ) -> None:
         def on_repeat(stream_id: str) -> None:
             self._older = (principal, stream_id)
+            self._is_known.set()
 
         try:
             self._turn = turn = await self._turns.start(
                 principal, command, self, key=key, endpoint=endpoint, on_repeat=on_repeat
             )
+            self._is_known.set()
             # Its pictures may be megabytes; they are not kept while the answer comes.
             del command
             if turn is not None:
@@ -81,7 +95,8 @@ class KeyedTurn:
         return self._subscriber.deliver(first_number, events)
 
     async def cancel(self) -> None:
-        """See `Listening`."""
+        """See `Listening`; a turn that is just being begun is stopped as well."""
+        await self._is_known.wait()
         if self._turn is not None:
             self._turn.stop(Done())
         elif self._older is not None:
@@ -114,6 +129,7 @@ class KeyedTurn:
                 self._tell(error)
 
     def _end(self) -> None:
+        self._is_known.set()
         if not self._is_over:
             self._is_over = True
             self._over()
