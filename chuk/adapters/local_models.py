@@ -32,6 +32,8 @@ def embedded_model(context_length: int) -> Model:
         context_length,
         # A base model seldom stops by itself when it is asked for something long.
         max_completion_tokens=1024,
+        # llama.cpp holds its answers to a format; of tools it has never heard.
+        parameters=frozenset({"response_format", "structured_outputs"}),
     )
 
 
@@ -57,6 +59,7 @@ def _model(
     context_length: int,
     *,
     max_completion_tokens: int | None = None,
+    parameters: frozenset[str] | None = None,
 ) -> Model:
     return Model(
         id=model_id,
@@ -70,6 +73,7 @@ def _model(
                 pricing=Pricing(),
                 context_length=context_length,
                 max_completion_tokens=max_completion_tokens,
+                parameters=parameters,
             ),
         ),
     )

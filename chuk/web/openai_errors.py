@@ -27,6 +27,7 @@ from chuk.errors import (
     NotFound,
     QuotaExceeded,
     RateLimited,
+    RequestRefused,
     StreamInterrupted,
     TokenExpired,
     Unauthorized,
@@ -53,6 +54,8 @@ _KINDS: tuple[tuple[type[ChukError], int | None, str, str | None], ...] = (
     (FileTooLarge, None, _INVALID, "request_too_large"),
     (UnsupportedFormat, 400, _INVALID, "unsupported_format"),
     (InvalidRequest, None, _INVALID, None),
+    # A schema, say, that only the model's server could read: as wrong the next time.
+    (RequestRefused, 400, _INVALID, "request_refused"),
 )
 # Another try would only cost or fail once more: the user has to act, or was already charged.
 _FINAL = (InsufficientCredits, QuotaExceeded, StreamInterrupted)
@@ -92,6 +95,8 @@ def openai_error(error: ChukError) -> dict[str, Any]:
 
 def _message(error: ChukError) -> str:
     """Our sentence; where clients look for OpenAI's own words in it, those."""
+    if isinstance(error, RequestRefused):
+        return "The model's provider did not accept this request."
     limit = error.details.get("max_tokens") if isinstance(error, ContextTooLong) else None
     if limit is None:
         return error.message

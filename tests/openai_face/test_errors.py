@@ -131,6 +131,15 @@ async def test_the_library_tries_again_where_upstream_failed(
     assert len(openrouter.completions) == 2
 
 
+async def test_what_upstream_does_not_accept_is_a_bad_request(
+    client: AsyncOpenAI, openrouter: FakeOpenRouter
+) -> None:
+    openrouter.script(Reply(status=400, error={"code": 400, "message": "Invalid schema"}))
+    with pytest.raises(BadRequestError) as caught:
+        await client.chat.completions.create(model=MODEL, messages=HELLO)
+    assert caught.value.code == "request_refused"
+
+
 async def test_upstreams_failure_is_a_server_error(
     client: AsyncOpenAI, openrouter: FakeOpenRouter
 ) -> None:

@@ -7,12 +7,12 @@ import base64
 import re
 import time
 from typing import Any
-from uuid import UUID
 
 import orjson
 from aiohttp import web
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
+from chuk.accounts.principal import Principal
 from chuk.api.fields import WholeNumber
 from chuk.api.keys import DRAWING, PICTURES
 from chuk.api.once import answered_once
@@ -100,16 +100,16 @@ async def image_generations(request: web.Request) -> web.StreamResponse:
     prompt, count = values["prompt"], values["n"] or 1
     width, height = values["size"] or _USUAL
     check_commission(prompt, width, height)
-    drawing, user_id = services[DRAWING], request[PRINCIPAL].user_id
+    drawing, principal = services[DRAWING], request[PRINCIPAL]
     form = values["response_format"] or "url"
     # Each picture counts; the first did so with its request.
     for _ in range(count - 1):
-        decision = await services[RATE_LIMITS].take("image", str(user_id))
+        decision = await services[RATE_LIMITS].take("image", str(principal.user_id))
         if not decision.allowed:
             raise RateLimited(retry_after=decision.retry_after, limit=decision.limit)
 
     async def draw(order_id: str | None) -> dict[str, Any]:
-        drawn = await _drawn(drawing, user_id, prompt, (width, height), count, order_id)
+        drawn = await _drawn(drawing, principal, prompt, (width, height), count, order_id)
         cost = MicroEuro(sum(each.cost for each in drawn))
         return {
             "created": int(time.time()),
@@ -132,7 +132,7 @@ async def image_generations(request: web.Request) -> web.StreamResponse:
 
 async def _drawn(
     drawing: Drawing,
-    user_id: UUID,
+    principal: Principal,
     prompt: str,
     size: tuple[int, int],
     count: int,
@@ -148,7 +148,12 @@ async def _drawn(
         own_id = order_id if number == 0 or order_id is None else f"{order_id}_{number}"
         try:
             one = await drawing.draw(
-                user_id, prompt, width=size[0], height=size[1], order_id=own_id
+                principal.user_id,
+                prompt,
+                width=size[0],
+                height=size[1],
+                order_id=own_id,
+                api_key_id=principal.api_key_id,
             )
         except ChukError as error:
             if not drawn:

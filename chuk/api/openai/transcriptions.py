@@ -101,12 +101,17 @@ async def transcriptions(request: web.Request) -> web.StreamResponse:
     ) as upload:
         values = _values(upload.fields)
         hints = Hints(values["prompt"], values["language"], values["temperature"])
-        form, user_id = values["response_format"], request[PRINCIPAL].user_id
+        form, principal = values["response_format"], request[PRINCIPAL]
 
         async def transcribe(order_id: str | None) -> Any:
             with upload.lasting() as path:
                 transcript = await service.transcribe(
-                    user_id, path, upload.name, hints, order_id=order_id
+                    principal.user_id,
+                    path,
+                    upload.name,
+                    hints,
+                    order_id=order_id,
+                    api_key_id=principal.api_key_id,
                 )
             return _formed(transcript, form, hints)
 
