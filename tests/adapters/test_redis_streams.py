@@ -13,7 +13,7 @@ from chuk.adapters.redis.streams import RedisStreams
 from chuk.chat.events import Content, Done, Meta, Reasoning, Started, ToolCalls, TurnEvent
 from chuk.chat.recording import StreamBounds
 from chuk.chat.stream_id import new_stream_id
-from chuk.errors import NotFound
+from chuk.errors import NotFound, StreamInterrupted
 from tests.contracts.kept_streams import KEY, next_told, running, told
 from tests.contracts.stores import ADA, MODEL
 from tests.harness import eventually
@@ -100,6 +100,29 @@ async def test_what_is_damaged_is_not_served(redis_server: RedisServer) -> None:
         with pytest.raises(NotFound):
             await told(two, "turn")
         assert two.records.unreadable == 1
+
+
+async def test_what_is_damaged_further_on_ends_the_reading_and_does_not_begin_it_anew(
+    redis_server: RedisServer,
+) -> None:
+    async with running(redis_server, "one") as one, running(redis_server, "two") as two:
+        recording = one.open("turn", ADA, MODEL)
+        recording.keep(1, BEGINNING)
+        await one.shipper.flush()
+        recording.keep(4, [Content([b"!"]), Done()])
+        await one.shipper.flush()
+        with redis_server.client() as client:
+            _, (number, fields) = client.xrange("chuk:stream:turn:events")
+            client.xdel("chuk:stream:turn:events", number)
+            # Redis takes no number twice, unless it is told to forget the newest.
+            damaged = {**fields, b"batch": fields[b"batch"][:-1] + b"\x00"}
+            client.execute_command("XSETID", "chuk:stream:turn:events", "3-0")
+            client.xadd("chuk:stream:turn:events", damaged, id=number)
+        async with aclosing(two.follow("turn", 0)) as following:
+            assert len(await next_told(following, 3)) == 3
+            # Whoever has a part must not take it for an answer that was never there.
+            with pytest.raises(StreamInterrupted):
+                await anext(following)
 
 
 async def test_a_slow_reader_elsewhere_misses_nothing(redis_server: RedisServer) -> None:

@@ -28,7 +28,7 @@ from chuk.adapters.redis.records import (
     number_of,
 )
 from chuk.chat.ports import Kept
-from chuk.errors import ChukError, NotFound
+from chuk.errors import ChukError
 from chuk.logs import log_failure
 
 # How long Redis lets the call wait, in seconds; and between two calls at least, so that tokens of
@@ -99,7 +99,7 @@ class Followers:
 
         Raises:
             NotFound: it cannot be read.
-            StreamInterrupted: it is gone, while it was read.
+            StreamInterrupted: it is gone, or cannot be read on, while it was read.
             ServiceUnavailable: Redis is away, and stays so.
         """
         follower = Follower(after)
@@ -112,7 +112,7 @@ class Followers:
                 entry = await self._next(stream_id, stream, follower)
                 kept = self._records.events_of(entry, seal)
                 if kept is None:
-                    raise NotFound("This answer cannot be read any more.")
+                    raise gone(follower)
                 if (rest := rest_after(kept, follower.after)) is not None:
                     follower.has_been_told = True
                     yield rest
@@ -221,8 +221,8 @@ class Followers:
                     )
                 )
                 if read:
-                    # There may be more than was asked for.
-                    follower.has_missed = len(read) >= _MOST_ENTRIES
+                    # There may be more than was asked for; or something was missed meanwhile.
+                    follower.has_missed |= len(read) >= _MOST_ENTRIES
                     return read
             except RedisAway:
                 error = away()
