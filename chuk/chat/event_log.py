@@ -9,12 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chuk.chat.events import Content, Done, Failed, Reasoning, TurnEvent, count_events
+from chuk.chat.events import (
+    Content,
+    Done,
+    Failed,
+    Reasoning,
+    ToolCalls,
+    TurnEvent,
+    count_events,
+)
 from chuk.chat.ports import Kept
 
 # Measured: what an empty log and the objects around it take, and any event that is no piece.
 _LOG_BYTES = 1_000
 _EVENT_BYTES = 200
+_DELTA_BYTES = 48
 # What is read at once: a client that comes back late must not hold up everybody else.
 _MOST_BYTES = 16_384
 
@@ -64,7 +73,7 @@ class EventLog:
                 self.run = None
                 self.entries.append(event)
                 self.last_number += count_events((event,))
-                self.size += _EVENT_BYTES
+                self.size += _size_of(event)
                 if isinstance(event, (Done, Failed)):
                     self.end = event
 
@@ -72,6 +81,14 @@ class EventLog:
         """Give the memory back; who reads finds nothing more."""
         self.entries.clear()
         self.run = None
+
+
+def _size_of(event: TurnEvent) -> int:
+    """About how many bytes an event takes that is no piece."""
+    if isinstance(event, ToolCalls):
+        # A model that writes a file by a tool says all of it here.
+        return _EVENT_BYTES + sum(map(len, event.deltas)) + _DELTA_BYTES * len(event.deltas)
+    return _EVENT_BYTES
 
 
 class Reading:
@@ -109,7 +126,7 @@ class Reading:
             size += (
                 sum(map(len, wanted.pieces))
                 if isinstance(wanted, (Content, Reasoning))
-                else _EVENT_BYTES
+                else _size_of(wanted)
             )
         return (first, events) if events else None
 

@@ -109,6 +109,19 @@ def test_calls_of_tools_have_no_number_of_their_own() -> None:
     assert Reading(log, 3).read() == (4, whole[4:])
 
 
+def test_calls_of_tools_take_what_they_take_and_are_read_in_parts() -> None:
+    log = EventLog()
+    calls = [ToolCalls([b"x" * 1_000] * 10) for _ in range(20)]
+    for call in calls:
+        log.append([call])
+    assert log.size >= 200_000
+    reading, parts = Reading(log, 0), list[list[TurnEvent]]()
+    while (kept := reading.read()) is not None:
+        parts.append(list(kept[1]))
+    assert len(parts) == 10
+    assert [event for part in parts for event in part] == calls
+
+
 def test_what_was_cleared_is_not_read_any_more() -> None:
     log = EventLog()
     log.append([Started("stream"), Content([b"a", b"b"])])
