@@ -74,6 +74,24 @@ async def test_who_is_elsewhere_before_the_answer_is_finds_it_all_the_same(
         assert await two.find(new_stream_id()) is None
 
 
+async def test_all_of_a_user_is_erased_however_much_there_is(redis_server: RedisServer) -> None:
+    async with (
+        running(redis_server, "one", bounds=WIDE) as one,
+        running(redis_server, "two") as two,
+    ):
+        for number in range(250):
+            one.open(f"turn{number}", ADA, MODEL, keep=86_400).keep(1, [Started("turn"), Done()])
+        await one.shipper.flush()
+        assert len(await two.of(ADA)) == 200
+        await two.erase(ADA)
+        with redis_server.client() as client:
+            assert list(client.scan_iter("chuk:stream:*")) == []
+            assert list(client.scan_iter("chuk:user:*")) == []
+        async with asyncio.timeout(5):
+            while await one.of(ADA):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
 async def test_what_another_key_has_sealed_is_not_served(redis_server: RedisServer) -> None:
     async with (
         running(redis_server, "one") as one,

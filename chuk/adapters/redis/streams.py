@@ -13,6 +13,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +38,9 @@ LEASE = 6.0
 """Seconds after which a process that is silent begins to look dead."""
 
 _PATIENCE = 10.0
+# Streams of one user: looked up at once, and listed at most.
+_PAGE = 100
+_MOST_LISTED = 200
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _TIMED_ID = re.compile("[0-9a-f]{32}")
 _TIME_DIGITS = 12
@@ -134,13 +138,15 @@ class RedisStreams:
     async def of(self, user_id: UUID) -> Sequence[StreamFacts]:
         """See `StreamStore.of`; while Redis is away: those of this process."""
         known = {facts.id: facts for facts in await self._local.of(user_id)}
-        try:
-            shared = await self._gate.run(lambda client: self._of(client, user_id))
-        except RedisAway:
-            # The connection has said so.
-            shared = []
-        for found in shared:
-            known.setdefault(found.facts.id, found.facts)
+        place: int | None = 0
+        while place is not None and place < _MOST_LISTED:
+            try:
+                shared, place = await self._page(user_id, place)
+            except RedisAway:
+                # The connection has said so.
+                break
+            for found in shared:
+                known.setdefault(found.facts.id, found.facts)
         return sorted(known.values(), key=lambda facts: facts.started_at, reverse=True)
 
     async def follow(self, stream_id: str, after: int) -> AsyncGenerator[Kept, None]:
@@ -196,14 +202,17 @@ class RedisStreams:
             ServiceUnavailable: Redis is away.
         """
         await self._local.erase(user_id)
-        try:
-            shared = await self._gate.run(lambda client: self._of(client, user_id))
-            await self._gate.run(lambda client: self._forget(client, user_id, shared))
-        except RedisAway:
-            raise away() from None
-        for found in shared:
-            if found.process != self._process:
-                await self._ask(found, ERASE)
+        place: int | None = 0
+        while place is not None:
+            try:
+                # What was there is forgotten by then.
+                shared, place = await self._page(user_id, 0)
+                await self._gate.run(partial(self._forget, user_id=user_id, shared=shared))
+            except RedisAway:
+                raise away() from None
+            for found in shared:
+                if found.process != self._process:
+                    await self._ask(found, ERASE)
 
     async def _found(self, stream_id: str) -> Found | None:
         """What Redis knows of it. One that has just begun may still be on its way there."""
@@ -223,23 +232,32 @@ class RedisStreams:
             raise away() from None
         return found
 
-    async def _of(self, client: Redis, user_id: UUID) -> list[Found]:
+    async def _page(self, user_id: UUID, place: int) -> tuple[list[Found], int | None]:
+        """Some of the user's streams, the newest first; and where the next ones stand, if any.
+
+        Raises:
+            RedisAway: it does not answer.
+        """
         key = user_key(self.records.seals.name_of(user_id))
-        newest: Any = await client.zrevrange(key, 0, -1)
-        ids = [each.decode() for each in newest]
-        known = await self.records.find(client, ids)
-        gone = [each for each, found in zip(ids, known, strict=True) if found is None]
-        if gone:
-            await client.zrem(key, *gone)
-        return [found for found in known if found is not None and found.facts.owner == user_id]
+
+        async def look(client: Redis) -> tuple[list[Found], int | None]:
+            newest: Any = await client.zrevrange(key, place, place + _PAGE - 1)
+            ids = [each.decode() for each in newest]
+            known = await self.records.find(client, ids)
+            found = [each for each in known if each is not None and each.facts.owner == user_id]
+            if gone := set(ids) - {each.facts.id for each in found}:
+                await client.zrem(key, *gone)
+            return found, place + len(found) if len(ids) == _PAGE else None
+
+        return await self._gate.run(look)
 
     async def _forget(self, client: Redis, user_id: UUID, shared: Sequence[Found]) -> None:
         name = self.records.seals.name_of(user_id)
         pipeline = client.pipeline(transaction=False)
         for found in shared:
             forget(pipeline, found.facts.id, name, found.process)
-        pipeline.unlink(user_key(name))
-        await pipeline.execute()
+        if len(pipeline):
+            await pipeline.execute()
 
     async def _ask(self, found: Found, what: bytes) -> None:
         try:

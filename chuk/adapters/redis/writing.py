@@ -18,8 +18,8 @@ from chuk.adapters.redis.records import (
 MARGIN = 60.0
 """Seconds that Redis keeps a stream whose process is silent, beside the usual ones."""
 
-# The ids of a user's newest streams are found again; no more of them, and for a day.
-_MOST_OF_A_USER = 200
+# The ids of a user's streams are found again for longer than any of them is kept: all of them have
+# to go when their user does.
 _INDEX_SECONDS = 90_000
 
 # One call instead of eight: most of what an answer costs us is to put calls into words. The batch
@@ -28,7 +28,7 @@ _BEGIN = """
 redis.call('HSET', KEYS[1], 'process', ARGV[1], 'owner', ARGV[2], 'sealed', ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('ZADD', KEYS[3], ARGV[5], ARGV[6])
-redis.call('ZREMRANGEBYRANK', KEYS[3], 0, ARGV[7])
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', ARGV[7])
 redis.call('EXPIRE', KEYS[3], ARGV[8])
 redis.call('SADD', KEYS[4], ARGV[6])
 redis.call('EXPIRE', KEYS[4], ARGV[8])
@@ -53,7 +53,7 @@ def begin(pipeline: Pipeline, opening: Opening, number: int, fields: Fields) -> 
         _milliseconds(opening.keep + MARGIN),
         opening.began_at,
         opening.id,
-        -1 - _MOST_OF_A_USER,
+        opening.began_at - _INDEX_SECONDS,
         _INDEX_SECONDS,
         entry_id(number),
     ]
