@@ -96,9 +96,8 @@ def render_error(profile: Profile, error: ChukError) -> web.Response:
         document: dict[str, Any] = {"error": openai_error(error)}
         status, headers = openai_status(type(error)), openai_headers(error)
     else:
-        document = {"error": error_object(error)}
-        if profile is Profile.BARE:
-            document["detail"] = error.message
+        document = {"detail": error.message} if profile is Profile.BARE else {}
+        document["error"] = error_object(error)
     return web.Response(
         body=orjson.dumps(document),
         status=status,

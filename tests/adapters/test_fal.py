@@ -19,6 +19,7 @@ from chuk.errors import (
     ModelUnavailable,
     ProviderError,
     ProviderTimeout,
+    RequestRefused,
     ServiceUnavailable,
 )
 from chuk.media.pictures import MAX_BYTES, PictureKind
@@ -164,8 +165,8 @@ async def test_what_is_no_picture_is_the_providers_error(
         (FalJob(refusal=content_policy()), ContentFiltered),
         (FalJob(failure=content_policy()), ContentFiltered),
         (FalJob(nsfw=True), ContentFiltered),
-        (FalJob(refusal=invalid_input()), ProviderError),
-        (FalJob(failure=invalid_input()), ProviderError),
+        (FalJob(refusal=invalid_input()), RequestRefused),
+        (FalJob(failure=invalid_input()), RequestRefused),
         (FalJob(failure=Failure(500, {"detail": "boom"})), ProviderError),
         (FalJob(failure=Failure(504, {"detail": "late"})), ProviderTimeout),
         (
