@@ -10,6 +10,7 @@ import pytest
 from chuk.adapters.redis.streams import RedisStreams
 from chuk.chat.events import Content, Done, Failed, Started, TurnEvent
 from chuk.chat.ports import StreamState
+from chuk.chat.recording import StreamBounds
 from chuk.errors import ServiceUnavailable, StreamInterrupted
 from tests.contracts.kept_streams import next_told, running, seen, told
 from tests.contracts.stores import ADA, MODEL
@@ -189,3 +190,59 @@ async def known(streams: RedisStreams, state: StreamState) -> None:
             except ServiceUnavailable:
                 pass
             await asyncio.sleep(0.005)
+
+
+async def test_who_stops_in_the_middle_of_bringing_leaves_nothing_behind(
+    redis_server: RedisServer,
+) -> None:
+    async with running(redis_server, "two") as two:
+        for steps in range(12):
+            ids = [f"turn{steps}x{number}" for number in range(40)]
+            async with running(redis_server, f"one{steps}") as one:
+                for stream_id in ids:
+                    one.open(stream_id, ADA, MODEL).keep(1, [Started(stream_id), Done()])
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+            found = [await two.find(stream_id) for stream_id in ids]
+            assert {facts and facts.state for facts in found} == {StreamState.DONE}
+
+
+async def test_an_outage_is_not_where_answers_are_kept_for_ever(
+    redis_server: RedisServer,
+) -> None:
+    async with running(redis_server, "one", timeout=0.2) as one:
+        redis_server.stop()
+        for number in range(20):
+            # Over a minute after they were forgotten here, as far as anybody can tell.
+            recording = one.open(f"old{number}", ADA, MODEL, keep=-60.0)
+            recording.keep(1, [Started("old"), Done()])
+        begin(one)
+        await one.shipper.ship()
+        assert list(one.shipper.running) == ["turn"] and one.shipper.waiting == 1
+        redis_server.start()
+        await eventually(lambda: not one.is_away)
+        await one.shipper.flush()
+        with redis_server.client() as client:
+            assert set(client.scan_iter("chuk:stream:*:events")) == {b"chuk:stream:turn:events"}
+
+
+async def test_what_cannot_be_put_into_words_keeps_nothing_else_from_redis(
+    redis_server: RedisServer,
+) -> None:
+    bounds = StreamBounds(stream=20_000, user=200_000, total=200_000, keep=300.0)
+    async with (
+        running(redis_server, "one", bounds=bounds) as one,
+        running(redis_server, "two") as two,
+    ):
+        for number in range(20):
+            begin(one, f"turn{number}")
+        unspeakable = ServiceUnavailable()
+        unspeakable.details["reason"] = object()
+        one.open("bad", ADA, MODEL).keep(1, [Started("bad"), Failed(unspeakable)])
+        begin(one, "last")
+        await one.shipper.flush()
+        assert {facts.id for facts in await two.of(ADA)} == {
+            *(f"turn{number}" for number in range(20)),
+            "last",
+        }
+        assert one.shipper.waiting == 0

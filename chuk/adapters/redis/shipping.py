@@ -12,11 +12,12 @@ from contextlib import suppress
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 
 from chuk.adapters.redis.connection import RedisAway, RedisConnection
 from chuk.adapters.redis.records import Found, Records
 from chuk.adapters.redis.shipment import Shipment
-from chuk.adapters.redis.writing import append, begin, finish, forget, prolong
+from chuk.adapters.redis.writing import MARGIN, append, begin, finish, forget, prolong
 from chuk.chat.events import TurnEvent
 from chuk.chat.memory_recording import MemoryRecording
 from chuk.chat.ports import StreamState
@@ -107,14 +108,19 @@ class Shipper:
             if only_new:
                 self._queue = [each for each in queue if not each.is_new]
                 queue = [each for each in queue if each.is_new]
-            for start in range(0, len(queue), _AT_ONCE):
-                if not await self._ship(queue[start : start + _AT_ONCE]):
-                    self._put_back(queue[start : start + _AT_ONCE], queue[start + _AT_ONCE :])
-                    return False
-                await asyncio.sleep(0)
-            return True
+            try:
+                while queue:
+                    some, queue = queue[:_AT_ONCE], queue[_AT_ONCE:]
+                    if not await self._ship(some):
+                        return False
+                    await asyncio.sleep(0)
+                return True
+            finally:
+                # Redis is away, or this process ends: what is there is still to be brought.
+                self._queue += queue
+                self._let_go_of_old()
 
-    def _put_back(self, failed: Sequence[Shipment], untried: Sequence[Shipment]) -> None:
+    def _put_back(self, failed: Sequence[Shipment]) -> None:
         """Try again later, not in a circle: `nudge` says when, or the next events do."""
         for shipment in failed:
             # It may have come to Redis all the same.
@@ -123,7 +129,15 @@ class Shipper:
             if not shipment.is_queued and not shipment.is_over:
                 shipment.is_queued = True
                 self._queue.append(shipment)
-        self._queue += untried
+
+    def _let_go_of_old(self) -> None:
+        """However long Redis is away, keep nothing that even Redis has forgotten by now."""
+        now = asyncio.get_running_loop().time()
+        for shipment in self._queue:
+            inner = shipment.inner
+            if inner.over_at is not None and now - inner.over_at >= inner.keep_for + MARGIN:
+                self._let_go(shipment)
+        self._queue = [each for each in self._queue if not each.is_over]
 
     def nudge(self) -> None:
         """Try again what could not be brought."""
@@ -168,6 +182,7 @@ class Shipper:
             except Exception as error:
                 # A defect must not keep every stream from Redis for good, nor be hidden.
                 log_failure("streams", error)
+                await asyncio.sleep(_LONGEST_INTERVAL)
             await asyncio.sleep(_INTERVAL)
 
     async def _ship(self, some: Sequence[Shipment]) -> bool:
@@ -175,13 +190,18 @@ class Shipper:
         some = [shipment for shipment in some if not shipment.is_over]
         for shipment in some:
             shipment.is_queued = False
+        is_brought = False
         try:
             await self._look_back([shipment for shipment in some if not shipment.is_known])
             results = await self._connection.run(lambda client: self._add(client, some))
             for shipment, batch, result in results:
                 self._conclude(shipment, batch, result)
+            is_brought = True
         except RedisAway:
             return False
+        finally:
+            if not is_brought:
+                self._put_back(some)
         for shipment in some:
             if shipment.is_delivered or shipment.following <= shipment.inner.log.last_number:
                 self.queue(shipment)
@@ -197,15 +217,21 @@ class Shipper:
         for shipment in some:
             if not shipment.is_whole:
                 # Over a bound, or erased: others shall not know a part of it either.
-                name = self.records.seals.name_of(shipment.inner.owner)
-                forget(pipeline, shipment.id, name, self._process)
+                self._forget(pipeline, shipment)
                 over.append(shipment)
             elif shipment.is_delivered:
                 finish(pipeline, shipment.id, shipment.inner.keep_for, self._process)
                 over.append(shipment)
             elif batch := shipment.batch():
+                try:
+                    fields = self.records.batch(shipment.following, batch, shipment.seal)
+                except Exception as error:
+                    # A defect of one must not keep the others from Redis, nor be hidden.
+                    log_failure("streams", error, stream=shipment.id)
+                    self._forget(pipeline, shipment)
+                    over.append(shipment)
+                    continue
                 added.append((shipment, batch, len(pipeline)))
-                fields = self.records.batch(shipment.following, batch, shipment.seal)
                 if shipment.is_new:
                     opening = self.records.opening(shipment.inner, shipment.seal, self._process)
                     begin(pipeline, opening, shipment.following, fields)
@@ -263,6 +289,10 @@ class Shipper:
 
     def _shipment(self, recording: MemoryRecording) -> Shipment:
         return Shipment(recording, self.records.seals.of(recording.id), self.queue)
+
+    def _forget(self, pipeline: Pipeline, shipment: Shipment) -> None:
+        name = self.records.seals.name_of(shipment.inner.owner)
+        forget(pipeline, shipment.id, name, self._process)
 
     def _let_go(self, shipment: Shipment) -> None:
         shipment.is_over = True
