@@ -74,6 +74,10 @@ class LedgerStore(Protocol):
         """
         ...
 
+    async def is_held(self, hold_id: str) -> bool:
+        """Whether there is such a hold and it is not resolved yet."""
+        ...
+
     async def renew_leases(self, owner: str, until: datetime) -> int:
         """Say that this process still lives; returns how many open holds are its own."""
         ...

@@ -302,7 +302,7 @@ class Idempotency:
             ServiceUnavailable: it may still be on hold.
         """
         # Asked before the receipts: what is ended in between is then among them.
-        held = (await self._ledger.purse(user_id)).held
+        is_held = await self._ledger.is_held(claim.work)
         since, before = claim.claimed_at - _CLOCKS_DIFFER, None
         while page := await self._ledger.receipts(user_id, before=before, limit=_RECEIPTS):
             for receipt in page:
@@ -311,7 +311,7 @@ class Idempotency:
             if page[-1].created_at < since:
                 break
             before = (page[-1].created_at, page[-1].id)
-        if held:
+        if is_held:
             raise ServiceUnavailable(_UNDECIDED, retry_after=_RETRY_AFTER)
         return False
 

@@ -113,6 +113,17 @@ async def test_work_that_is_free_of_charge_needs_no_purse(books: BooksUnderTest)
     assert await figures(books) == (0, 0, 0)
 
 
+async def test_it_is_known_which_holds_are_open(books: BooksUnderTest) -> None:
+    assert not await books.ledger.is_held("turn")
+    for turn in ("turn", "free of charge"):
+        await books.ledger.open_hold(hold_request(turn, 9 if turn == "turn" else 0, free=True))
+        assert await books.ledger.is_held(turn)
+    await books.ledger.settle("turn", MicroEuro(7), usage())
+    await books.ledger.release("free of charge", usage(outcome=Outcome.FAILED))
+    assert not await books.ledger.is_held("turn")
+    assert not await books.ledger.is_held("free of charge")
+
+
 async def test_a_cost_below_the_hold_gives_the_rest_back(books: BooksUnderTest) -> None:
     await books.ledger.grant(ADA, MicroEuro(10_000), "a cent")
     await books.ledger.open_hold(hold_request("turn", 4_000))

@@ -255,12 +255,15 @@ async def test_a_dead_claim_that_was_paid_is_never_worked_for_again(
     assert work.names == []
 
 
-async def test_a_dead_claim_whose_credits_are_still_on_hold_is_not_decided_on(
-    make_process: MakeProcess, ledger: SqliteLedger, time: Time
+@pytest.mark.parametrize("is_free_message", [False, True])
+async def test_a_dead_claim_whose_hold_is_still_open_is_not_decided_on(
+    make_process: MakeProcess, ledger: SqliteLedger, time: Time, is_free_message: bool
 ) -> None:
     dead, service, work = make_process(), make_process(), Work()
     name = await dead_work(dead)
-    await held(ledger, name)
+    # Of a free message nothing is on hold that could be seen in the purse.
+    much = MicroEuro((11 if is_free_message else 1) * EURO)
+    await held(ledger, name, at_most=much, at_least=much, allows_free_message=True)
     time.pass_by(LEASE)
     with pytest.raises(ServiceUnavailable) as caught:
         await once(service, work)
@@ -268,6 +271,16 @@ async def test_a_dead_claim_whose_credits_are_still_on_hold_is_not_decided_on(
     await ledger.settle(name, MicroEuro(40), a_usage())
     await refused(service, work)
     assert work.names == []
+
+
+async def test_what_else_is_on_hold_keeps_nobody_from_a_dead_claim(
+    make_process: MakeProcess, ledger: SqliteLedger, time: Time
+) -> None:
+    dead, service, work = make_process(), make_process(), Work()
+    await dead_work(dead)
+    await held(ledger, "another turn")
+    time.pass_by(LEASE)
+    assert await once(service, work) == (b"1", False)
 
 
 async def test_only_one_of_many_takes_a_dead_claim_over(

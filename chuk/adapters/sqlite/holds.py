@@ -42,6 +42,12 @@ def note_progress(connection: sqlite3.Connection, hold_id: str, progress: Progre
     )
 
 
+def is_held(connection: sqlite3.Connection, hold_id: str) -> bool:
+    """`LedgerStore.is_held`."""
+    found = connection.execute("SELECT 1 FROM open_holds WHERE id = ?", (hold_id,)).fetchone()
+    return found is not None
+
+
 def renew_leases(connection: sqlite3.Connection, owner: str, until: int) -> int:
     """`LedgerStore.renew_leases`."""
     renewed = connection.execute(

@@ -66,6 +66,10 @@ class SqliteLedger:
             self._ending, End(hold_id, None, usage), ends=hold_id
         )
 
+    async def is_held(self, hold_id: str) -> bool:
+        """Whether a hold is open."""
+        return await self._database.read(holds.is_held, hold_id)
+
     async def renew_leases(self, owner: str, until: datetime) -> int:
         """Say that this process still lives."""
         return await self._database.write(holds.renew_leases, owner, microseconds(until))

@@ -93,6 +93,10 @@ class SupabaseLedger:
             now=self._clock(),
         )
 
+    async def is_held(self, hold_id: str) -> bool:
+        """See the port."""
+        return await self._project.call("is_held", answers.truth, hold_id=hold_id)
+
     async def renew_leases(self, owner: str, until: datetime) -> int:
         """See the port."""
         return await self._project.call("renew_leases", answers.number, owner=owner, until=until)
