@@ -36,6 +36,15 @@ async def test_each_process_knows_what_the_others_carry(redis_server: RedisServe
         await eventually(lambda: (a.others, b.others) == (70, 5))
 
 
+async def test_after_the_last_process_nothing_is_left_of_them(redis_server: RedisServer) -> None:
+    async with process(redis_server, "a", 5):
+        with redis_server.client() as client:
+            assert len(names := list(client.scan_iter())) == 2
+            assert all(0 < client.pttl(name) <= 5_000 for name in names)
+    with redis_server.client() as client:
+        assert list(client.scan_iter()) == []
+
+
 async def test_a_process_that_died_is_forgotten(redis_server: RedisServer) -> None:
     dying = RedisConnection(redis_server.url, timeout=5)
     await RedisPresence(dying, "dead", lambda: 40, alive_for=0.1).show()

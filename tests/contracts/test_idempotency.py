@@ -61,8 +61,10 @@ async def sqlite_store(file: Path, clock: StillClock) -> AsyncIterator[Idempoten
 
 
 @asynccontextmanager
-async def redis_store(server: RedisServer, clock: StillClock) -> AsyncIterator[IdempotencyStore]:
-    connection = RedisConnection(server.url, timeout=5)
+async def redis_store(
+    server: RedisServer, clock: StillClock, *, timeout: float = 5.0
+) -> AsyncIterator[IdempotencyStore]:
+    connection = RedisConnection(server.url, timeout=timeout)
     store = RedisIdempotency(connection, Seals(b"k" * 32), clock=clock)
     yield store
     await store.close()
@@ -246,6 +248,18 @@ async def test_redis_away_is_said_by_every_call(redis_server: RedisServer) -> No
         ):
             with pytest.raises(ServiceUnavailable):
                 await call
+
+
+async def test_however_much_is_worked_on_no_call_to_redis_takes_long(
+    redis_server: RedisServer,
+) -> None:
+    # One call for each would take ten times as long as Redis may here.
+    async with redis_store(redis_server, StillClock(), timeout=0.2) as store:
+        works = [claim(f"key {number}") for number in range(4_000)]
+        last = await store.claim(works[-1])
+        await store.renew(works, NOW + timedelta(minutes=5))
+        standing = await store.claim(claim(f"key {len(works) - 1}"))
+        assert standing == replace(last, lease_until=NOW + timedelta(minutes=5))
 
 
 async def test_redis_lets_everything_end_by_itself(redis_server: RedisServer) -> None:

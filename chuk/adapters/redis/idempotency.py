@@ -9,7 +9,7 @@ Names are hashes. A promise needs its keeper: while Redis is away, requests with
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -77,6 +77,8 @@ _OUTCOME = "chuk:outcome:"
 _KEEP_MILLISECONDS = KEEP // timedelta(milliseconds=1)
 # Whoever waits for a work looks several times a second.
 _ERROR_MILLISECONDS = 60_000
+# Claims that are renewed in one call.
+_AT_ONCE = 50
 _PLACE = b"outcome"
 _ANSWER, _ERROR = b"A", b"E"
 _START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -97,7 +99,6 @@ class RedisIdempotency:
         self._seals = seals
         self._clock = clock
         self._claim = connection.script(_CLAIM)
-        self._renew = connection.script(_RENEW)
         self._serve = connection.script(_SERVE)
         self._give_up = connection.script(_GIVE_UP)
         self._forget = connection.script(_FORGET)
@@ -117,12 +118,18 @@ class RedisIdempotency:
         return _claim_of(wanted.key, dict(zip(pairs[::2], pairs[1::2], strict=True)))
 
     async def renew(self, claims: Collection[Claim], until: datetime) -> None:
-        async def renew(client: Redis) -> None:
-            for claim in claims:
-                arguments: _Arguments = [claim.work, _microseconds(until)]
-                await self._renew(keys=[_claim_key(claim)], args=arguments, client=client)
+        lease_until = _microseconds(until)
+        waiting = tuple(claims)
+        for start in range(0, len(waiting), _AT_ONCE):
+            some = waiting[start : start + _AT_ONCE]
 
-        await self._run(renew)
+            async def renew(client: Redis, some: Sequence[Claim] = some) -> None:
+                pipeline = client.pipeline(transaction=False)
+                for claim in some:
+                    pipeline.eval(_RENEW, 1, _claim_key(claim), claim.work, str(lease_until))
+                await pipeline.execute()
+
+            await self._run(renew)
 
     async def serve(self, claim: Claim, answer: bytes | None) -> None:
         sealed = b"" if answer is None else self._sealed(claim, _ANSWER + answer)
