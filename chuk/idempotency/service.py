@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from secrets import token_hex
@@ -330,9 +329,16 @@ class Idempotency:
                 await self._store.renew(claims, self._clock() + self._lease)
             except ChukError as error:
                 _log.warning("claims_not_renewed", claims=len(claims), error=error.code)
+            except Exception as error:
+                # A defect must not make everything here look dead, nor be hidden.
+                log_failure("idempotency", error, claims=len(claims))
 
     async def _sweep(self) -> None:
         while True:
-            with suppress(ServiceUnavailable):
+            try:
                 await self._store.sweep()
+            except ServiceUnavailable:
+                pass  # the next time
+            except Exception as error:
+                log_failure("idempotency", error)
             await self._sleep(_SWEEP_INTERVAL)

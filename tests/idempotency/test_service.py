@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -190,6 +190,35 @@ async def test_after_a_day_a_key_stands_for_nothing(make_process: MakeProcess, t
     assert await once(service, work) == (b"1", True)
     time.pass_by(1)
     assert await once(service, work, "a hen") == (b"2", False)
+
+
+async def test_a_defect_in_the_upkeep_does_not_end_it(
+    make_process: MakeProcess, time: Time, tmp_path: Path
+) -> None:
+    class Failing(SqliteIdempotency):
+        asked: ClassVar[list[str]] = []
+
+        async def renew(self, claims: Any, until: Any) -> None:
+            self.asked.append("renew")
+            raise ValueError
+
+        async def sweep(self) -> None:
+            self.asked.append("sweep")
+            raise ValueError
+
+    service = make_process(Failing(tmp_path / "claims.sqlite3", clock=time.now))
+    await service.start()
+    await dead_work(service)
+    for what, seconds in (("renew", LEASE / 3), ("sweep", 600.0)):
+        for _ in range(2):
+            before = Failing.asked.count(what)
+
+            async def is_asked_again(what: str = what, before: int = before) -> bool:
+                await asyncio.sleep(0.001)
+                return Failing.asked.count(what) > before
+
+            time.pass_by(seconds)
+            await time.pass_until(is_asked_again)
 
 
 async def test_another_process_waits_for_the_one_that_works(
