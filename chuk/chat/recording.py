@@ -152,10 +152,11 @@ class MemoryStreams:
         """From now on call this with each answer that is given up for a bound."""
         self._when_dropped = callback
 
-    def give_up(self, stream_id: str) -> None:
-        """Forget an answer, and leave nothing to those who still read it."""
+    def give_up(self, stream_id: str) -> MemoryRecording | None:
+        """Forget an answer, and leave nothing to those who still read it; returns what it was."""
         if (recording := self._kept.get(stream_id)) is not None:
             self._give_up(recording)
+        return recording
 
     # What recordings call.
 

@@ -207,6 +207,25 @@ async def test_who_stops_in_the_middle_of_bringing_leaves_nothing_behind(
             assert {facts and facts.state for facts in found} == {StreamState.DONE}
 
 
+async def test_what_was_brought_anew_while_it_was_erased_is_erased_as_well(
+    redis_server: RedisServer,
+) -> None:
+    async with running(redis_server, "one") as one, running(redis_server, "two") as two:
+        recording = one.open("turn", ADA, MODEL)
+        recording.keep(1, BEGINNING)
+        await one.shipper.flush()
+        # It does not hear yet what it is asked.
+        await one.followers.close()
+        await two.erase(ADA)
+        recording.keep(4, [Done()])
+        await one.shipper.flush()
+        await known(two, StreamState.DONE)
+        one.followers.start()
+        async with asyncio.timeout(5):
+            while await two.find("turn") is not None:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+
+
 async def test_an_outage_is_not_where_answers_are_kept_for_ever(
     redis_server: RedisServer,
 ) -> None:

@@ -269,8 +269,9 @@ class RedisStreams:
         """Do what another process asks."""
         if what == STOP:
             self._stop(stream_id)
-        elif what == ERASE:
-            self._local.give_up(stream_id)
+        elif what == ERASE and (recording := self._local.give_up(stream_id)) is not None:
+            # It may have been brought to Redis anew since it was deleted there.
+            self.shipper.give_up(recording)
 
 
 def _is_fresh(stream_id: str) -> bool:
