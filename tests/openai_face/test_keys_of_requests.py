@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from pathlib import Path
 from typing import Any
 
 import pytest
 from openai import AsyncOpenAI, ConflictError
 
 from tests.fakes.openrouter import FakeOpenRouter, Reply
-from tests.harness import MODEL, RunningServer
-from tests.openai_face.clients import HELLO, WEATHER, receipts_of
+from tests.harness import MODEL, RunningServer, openrouter_environ, running_server
+from tests.openai_face.clients import HELLO, WEATHER, client_of, receipts_of
 from tests.openai_face.test_tools import CALLS
+from tests.redis_server import RedisServer
 
 KEY: Any = {"Idempotency-Key": "first-try"}
 
@@ -56,3 +59,29 @@ async def test_pictures_asked_for_twice_are_the_same(
     ]
     assert answers[0].data == answers[1].data
     assert len(await receipts_of(server)) == 2
+
+
+async def test_a_repeat_at_another_machine_has_the_picture_as_well(
+    tmp_path: Path, redis_server: RedisServer, openrouter: FakeOpenRouter
+) -> None:
+    environ = {
+        **openrouter_environ(openrouter),
+        "REDIS_URL": redis_server.url,
+        "CHUK_REDIS_TIMEOUT": "5",
+        "CHUK_STREAM_KEY": b64encode(bytes(range(32))).decode(),
+    }
+    drawn: list[Any] = []
+    for machine in ("one", "two"):
+        async with (
+            running_server(environ, tmp_path / machine, euros=1) as server,
+            client_of(server) as client,
+        ):
+            drawn += (
+                await client.images.generate(
+                    prompt="a fox",
+                    size="64x64",  # type: ignore[arg-type]
+                    response_format="b64_json",
+                    extra_headers=KEY,
+                )
+            ).data or []
+    assert drawn[0].b64_json is not None and drawn[0] == drawn[1]

@@ -167,7 +167,8 @@ async def _drawn(
 
 
 async def _encoded(pictures: Pictures, name: str) -> str:
-    found = pictures.find(name)
+    # A repeat may come to another machine than the one that made it.
+    found = await pictures.fetch(name)
     if found is None:
         raise GenerationFailed
     content = await asyncio.to_thread(found.path.read_bytes)
