@@ -92,6 +92,19 @@ async def test_all_of_a_user_is_erased_however_much_there_is(redis_server: Redis
                 await asyncio.sleep(0.01)
 
 
+async def test_a_list_does_not_look_for_all_that_there_ever_was(redis_server: RedisServer) -> None:
+    async with running(redis_server, "one") as one, running(redis_server, "two") as two:
+        begin(one)
+        await one.shipper.flush()
+        with redis_server.client() as client:
+            (key,) = client.scan_iter("chuk:user:*")
+            client.zadd(key, {f"gone{number}": number for number in range(1_000)})
+            assert [facts.id for facts in await two.of(ADA)] == ["turn"]
+            assert client.zcard(key) > 500
+            await two.erase(ADA)
+            assert not client.exists(key)
+
+
 async def test_what_another_key_has_sealed_is_not_served(redis_server: RedisServer) -> None:
     async with (
         running(redis_server, "one") as one,

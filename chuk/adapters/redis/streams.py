@@ -145,6 +145,9 @@ class RedisStreams:
             except RedisAway:
                 # The connection has said so.
                 break
+            if not shared:
+                # What is older is gone as well, but for a few: nobody is to wait for those.
+                break
             for found in shared:
                 known.setdefault(found.facts.id, found.facts)
         return sorted(known.values(), key=lambda facts: facts.started_at, reverse=True)
