@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from decimal import Decimal
+from typing import Any, TypeGuard
 
 import orjson
 
 from chuk.adapters.completion_template import CompletionTemplate
 from chuk.adapters.refusals import refusal
 from chuk.adapters.tool_call_reader import ToolCallReader
+from chuk.catalog.prices import parse_price
 from chuk.chat.events import (
     Content,
     Ended,
@@ -30,9 +31,9 @@ from chuk.logs import logger
 
 _REASONS = ("stop", "length", "content_filter", "tool_calls", "error")
 _STATUS = re.compile(r"[1-9][0-9]{2}", re.ASCII)
-# Beyond these a number is no count and no price, and would not fit into JSON.
+# Beyond it a number is no count, and would not fit into JSON.
 _MOST_TOKENS = 1_000_000_000
-_HIGHEST_COST = Decimal(1_000_000)
+_LONGEST_NAME = 200
 
 
 class CompletionStream:
@@ -168,7 +169,7 @@ class CompletionStream:
         generation_id, provider = chunk.get("id"), chunk.get("provider")
         events.append(
             Opened(
-                generation_id if isinstance(generation_id, str) else None,
+                generation_id if _is_name(generation_id) else None,
                 provider if isinstance(provider, str) else None,
             )
         )
@@ -228,6 +229,11 @@ class CompletionStream:
         self.failure = refusal(status, described, self._model_id)
 
 
+def _is_name(value: object) -> TypeGuard[str]:
+    """Whether every book can keep it: Postgres, for one, takes no zero byte."""
+    return isinstance(value, str) and 1 <= len(value) <= _LONGEST_NAME and value.isprintable()
+
+
 def _usage(usage: Mapping[str, object]) -> UpstreamUsage:
     prompt, completion = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
     details = usage.get("prompt_tokens_details")
@@ -247,9 +253,9 @@ def _whole_cost(usage: Mapping[str, object]) -> Decimal | None:
 
     https://openrouter.ai/docs/use-cases/usage-accounting
     """
-    cost, details = _cost(usage.get("cost")), usage.get("cost_details")
+    cost, details = parse_price(usage.get("cost")), usage.get("cost_details")
     if cost is not None and usage.get("is_byok") is True and isinstance(details, Mapping):
-        cost += _cost(details.get("upstream_inference_cost")) or 0
+        cost += parse_price(details.get("upstream_inference_cost")) or 0
     return cost
 
 
@@ -258,14 +264,3 @@ def _count(usage: Mapping[str, object], name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         return 0
     return value if 0 < value <= _MOST_TOKENS else 0
-
-
-def _cost(value: object) -> Decimal | None:
-    """US dollars as written; a float's shortest text is what upstream sent."""
-    if not isinstance(value, (int, float, str)) or isinstance(value, bool):
-        return None
-    try:
-        cost = Decimal(str(value))
-    except InvalidOperation:
-        return None
-    return cost if cost.is_finite() and 0 <= cost <= _HIGHEST_COST else None

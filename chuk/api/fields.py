@@ -49,7 +49,11 @@ class Tags(fields.Dict):
             for name, item in value.items()
             if isinstance(item, (str, int, float, bool))
         }
-        small = len(flat) <= _MAX_TAGS and all(
-            len(name) + len(item) <= _MAX_TAG_LENGTH for name, item in flat.items()
-        )
+        small = len(flat) <= _MAX_TAGS and all(map(_can_be_kept, flat.items()))
         return flat if small and len(flat) == len(value) else {}
+
+
+def _can_be_kept(tag: tuple[str, str]) -> bool:
+    """Whether every book can keep it: Postgres takes no zero byte, and no row would mean no pay."""
+    name, item = tag
+    return len(name) + len(item) <= _MAX_TAG_LENGTH and "\0" not in name + item

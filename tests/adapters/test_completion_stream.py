@@ -208,12 +208,20 @@ def test_the_last_usage_counts() -> None:
         ("NaN", None),
         ("Infinity", None),
         ("1e999999", None),
+        ("1e-999999", None),
+        ("1_0", None),
         ([1], None),
     ],
 )
 def test_a_cost_is_exact_or_none(cost: object, read_as: Decimal | None) -> None:
     _, events = read(event({"choices": [], "usage": {"prompt_tokens": 1, "cost": cost}}))
     assert of_kind(events, UpstreamUsage)[0].cost_usd == read_as
+
+
+@pytest.mark.parametrize("name", ["gen\x00", "gen\ud83d", "g" * 300, ""])
+def test_a_name_that_no_book_could_keep_is_none(name: str) -> None:
+    _, events = read(event({"id": name, "choices": []}))
+    assert of_kind(events, Opened) == [Opened(None, None)]
 
 
 @pytest.mark.parametrize("count", [-1, "12", None, 1.5, True, 2**63, 10**30, [1]])

@@ -246,10 +246,17 @@ async def test_history_may_have_parts_and_its_pictures_may_be_null(
     ]
 
 
-@pytest.mark.parametrize("metadata", [{}, {"a": {"b": 1}}, {"x": "y" * 10_000}, {"n": None}])
+@pytest.mark.parametrize(
+    "metadata",
+    # Of the last not every book could keep a row, and then nothing would be paid.
+    [{}, {"a": {"b": 1}}, {"x": "y" * 10_000}, {"n": None}, {"a": "\x00"}, {"\x00": "a"}],
+)
 async def test_odd_metadata_harms_no_turn(server: RunningServer, metadata: Any) -> None:
     status, events = await post_fields(server, metadata=metadata)
     assert status == 200 and events[-1] == "[DONE]"
+    async with server.client.get(f"{server.url}/v1/user/usage", headers=server.bearer()) as answer:
+        (receipt,) = (await answer.json())["data"]["receipts"]
+    assert receipt["tags"] == {}
 
 
 @pytest.mark.parametrize(
