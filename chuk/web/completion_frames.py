@@ -144,9 +144,17 @@ class WholeCompletion:
                 case _:
                     pass
         if len(self._content) + len(self._reasoning) + self._calls_size > _MOST_BYTES:
-            self.failure = ProviderError("The model's answer is too long.")
+            # Paid, and as long the next time.
+            self.failure = ProviderError(
+                "The model's answer is too long.", headers={"x-should-retry": "false"}
+            )
             raise ConnectionError
         return None
+
+    @property
+    def is_charged(self) -> bool:
+        """Whether the turn took something, however it ended."""
+        return self._usage is not None and (self._usage.cost > 0 or self._usage.is_free_message)
 
     def _fail(self, error: ChukError) -> None:
         if isinstance(error, ContentFiltered) and self._usage is not None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from openai import (
+    APIStatusError,
     AsyncOpenAI,
     AuthenticationError,
     BadRequestError,
@@ -17,7 +18,7 @@ from openai import (
 from tests.conftest import StartServer
 from tests.fakes.openrouter import FakeOpenRouter, Reply
 from tests.harness import MODEL, RunningServer
-from tests.openai_face.clients import HELLO, client_of
+from tests.openai_face.clients import HELLO, client_of, receipts_of
 
 
 async def test_a_wrong_key_is_an_authentication_error(server: RunningServer) -> None:
@@ -129,6 +130,19 @@ async def test_the_library_tries_again_where_upstream_failed(
     async with client_of(server, max_retries=1) as client:
         await client.chat.completions.create(model=MODEL, messages=HELLO, stream=stream)
     assert len(openrouter.completions) == 2
+
+
+@pytest.mark.parametrize("code", [429, 502, 504])
+async def test_nobody_pays_twice_because_the_library_tries_again(
+    server: RunningServer, openrouter: FakeOpenRouter, code: int
+) -> None:
+    openrouter.script(Reply(content=["Hi ", "you"], stream_error={"code": code, "message": "x"}))
+    async with client_of(server, max_retries=2) as client:
+        with pytest.raises(APIStatusError):
+            await client.chat.completions.create(model=MODEL, messages=HELLO)
+    assert len(openrouter.completions) == 1
+    (receipt,) = await receipts_of(server)
+    assert receipt["charged_eur"] > 0
 
 
 async def test_what_upstream_does_not_accept_is_a_bad_request(

@@ -190,3 +190,20 @@ async def test_offered_tools_count_as_a_part_of_the_prompt(
         await client.chat.completions.create(model=MODEL, messages=HELLO, tools=[long])
     assert caught.value.code == "context_length_exceeded"
     assert openrouter.completions == []
+
+
+@pytest.mark.parametrize("place", ["tools", "tool_choice", "response_format"])
+async def test_what_is_nested_too_deeply_is_refused(client: AsyncOpenAI, place: str) -> None:
+    schema: dict[str, Any] = {}
+    for _ in range(300):
+        schema = {"items": schema}
+    function = {"name": "f", "parameters": schema}
+    asked: dict[str, Any] = {
+        "tools": [{"type": "function", "function": function}],
+        "tool_choice": {"type": "function", "function": function},
+        "response_format": {"type": "json_schema", "json_schema": {"name": "f", "schema": schema}},
+    }
+    fields = {"tools": [WEATHER], place: asked[place]}
+    with pytest.raises(BadRequestError) as caught:
+        await client.chat.completions.create(model=MODEL, messages=HELLO, **fields)
+    assert caught.value.param == place

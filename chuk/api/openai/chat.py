@@ -47,6 +47,9 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     answer, headers = WholeCompletion(model.id), dict[str, str]()
     await _run(request, command, answer, key, lambda _: headers.update(REPLAYED))
     if answer.failure is not None:
+        if answer.is_charged:
+            # These clients would ask, and pay, again by themselves.
+            answer.failure.headers["x-should-retry"] = "false"
         raise answer.failure
     return render_data(request, answer.answer(), headers=headers)
 
@@ -165,13 +168,17 @@ def _extras(fields: dict[str, Any]) -> Extras:
         frequency_penalty=fields["frequency_penalty"],
         presence_penalty=fields["presence_penalty"],
         stop=fields["stop"] or (),
-        tools=_json(known["tools"]),
-        tool_choice=_json(known["tool_choice"]),
+        tools=_json("tools", known["tools"]),
+        tool_choice=_json("tool_choice", known["tool_choice"]),
         parallel_tool_calls=known["parallel_tool_calls"],
-        response_format=_json(form),
+        response_format=_json("response_format", form),
         has_schema=form is not None and form["type"] == "json_schema",
     )
 
 
-def _json(value: Any) -> bytes | None:
-    return None if value is None else orjson.dumps(value)
+def _json(name: str, value: Any) -> bytes | None:
+    try:
+        return None if value is None else orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        # More can be read than can be written.
+        raise InvalidRequest.field(name, "Is nested too deeply.") from None
