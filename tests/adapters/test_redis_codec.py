@@ -23,6 +23,7 @@ from chuk.chat.events import (
 )
 from chuk.credits.ledger import Basis
 from chuk.credits.money import MicroEuro
+from chuk.errors import ProviderError
 from chuk.web.envelope import Profile
 from chuk.web.events import event_json
 from tests.contracts.stores import ADA, BOB
@@ -73,6 +74,11 @@ def test_every_error_is_shown_as_it_was(name: str, profile: Profile) -> None:
     assert str(failed.error) == str(error)
 
 
+def test_an_error_of_a_kind_that_is_not_known_is_what_its_code_says() -> None:
+    (failed,) = decode(b'Failed\n["PROVIDER_ERROR", "a", {}, {}, "Applause"]')
+    assert isinstance(failed, Failed) and type(failed.error) is ProviderError
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -83,7 +89,7 @@ def test_every_error_is_shown_as_it_was(name: str, profile: Profile) -> None:
         b'Meta\n{"model": "a"}',
         b'Meta\n{"applause": 1}',
         b"Usage\n{}",
-        b'Failed\n["APPLAUSE", "a", {}, {}]',
+        b'Failed\n["APPLAUSE", "a", {}, {}, "Applause"]',
         b"Failed\n[]",
         b"Started",
         b"\x00",

@@ -45,7 +45,8 @@ def _encoded(event: TurnEvent) -> bytes:
         return _BETWEEN_PIECES.join((name, *event.pieces))
     if isinstance(event, Failed):
         error = event.error
-        facts = [error.code, error.message, error.details, error.headers]
+        kind = type(error).__name__
+        facts = [error.code, error.message, error.details, error.headers, kind]
         return name + _BETWEEN_PIECES + orjson.dumps(facts)
     if isinstance(event, ToolCalls):
         # Whole JSON, as upstream wrote it: it may hold line feeds.
@@ -74,21 +75,24 @@ def _decoded(data: bytes) -> TurnEvent:
 
 
 def _error(
-    code: str, message: str, details: dict[str, object], headers: dict[str, str]
+    code: str, message: str, details: dict[str, object], headers: dict[str, str], name: str
 ) -> ChukError:
-    kind = _errors()[code]
+    # Several may share a code, and yet be shown differently. One of another version of this code
+    # that is not known here is shown as what it inherits the code from.
+    alike = _errors()[code]
+    kind = next((each for each in alike if each.__name__ == name), alike[0])
     # Past its own constructor, whose arguments differ for each: what counts is what clients see.
     error = kind.__new__(kind)
     ChukError.__init__(error, message, details=details, headers=headers)
     return error
 
 
-def _errors() -> dict[str, type[ChukError]]:
-    found: dict[str, type[ChukError]] = {}
+def _errors() -> dict[str, list[type[ChukError]]]:
+    """The kinds of each code, first the one that gives it its meaning: others only inherit it."""
+    found: dict[str, list[type[ChukError]]] = {}
 
     def add(kind: type[ChukError]) -> None:
-        # The nearest to the root gives a code its meaning: others only inherit it.
-        found.setdefault(kind.code, kind)
+        found.setdefault(kind.code, []).append(kind)
         for below in kind.__subclasses__():
             add(below)
 
