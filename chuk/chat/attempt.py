@@ -34,7 +34,8 @@ class Attempt:
         permit: the breaker's leave.
         slow_first_byte: seconds after which a first event is late.
         clock: seconds, never going back.
-        can_ask: whether upstream can be asked later for the cost of a generation.
+        can_ask: whether upstream has books: it can be asked later for the cost of a generation,
+            and what it says of costs is what counts.
         kept: the request, for whoever would be asked next; cleared as soon as nobody will be.
 
     Attributes:
@@ -158,6 +159,9 @@ class Attempt:
                     event.generation_id = None
                 self.generation_id = event.generation_id
             elif isinstance(event, UpstreamUsage):
+                if not self._can_ask:
+                    # One's own server costs what the list says, and that was held.
+                    event.cost_usd = None
                 self.completion_tokens = event.completion_tokens
                 self.cost_usd = event.cost_usd
             elif isinstance(event, Finished):

@@ -50,7 +50,8 @@ class Service:
     Attributes:
         is_guarded: whether breakers watch it; a model that this server restarts by itself knows
             better when it can be asked.
-        can_ask: whether it can be asked later what a request cost.
+        can_ask: whether it has books: it can be asked later what a request cost, and the cost
+            that it names itself counts; else only the prices of the list do.
     """
 
     upstream: Upstream

@@ -90,6 +90,18 @@ async def test_a_turn_is_paid_by_the_prices_of_the_file_and_less_for_what_was_ca
     assert later["charged_eur"] == pytest.approx(0.0001 + 0.00009 + 0.0002)
 
 
+async def test_what_a_server_of_ones_own_says_of_money_is_not_the_price(
+    start_server: StartServer, own: FakeOpenRouter, tmp_path: Path
+) -> None:
+    counts = {"prompt_tokens": 1_000, "completion_tokens": 100, "total_tokens": 1_100}
+    own.script(Reply(content=["a"], usage={**counts, "cost": 5}))
+    async with start_server(**models_file(tmp_path, own), CHUK_USD_TO_EUR="1") as server:
+        await post_fields(server, model_id=OWN)
+        (receipt,) = await receipts_of(server, DEFAULT_USER)
+    assert receipt["charged_eur"] == pytest.approx(0.001 + 0.0002)
+    assert receipt["basis"] == "tokens"
+
+
 async def test_what_a_server_of_ones_own_cut_short_is_never_asked_of_another(
     start_server: StartServer, own: FakeOpenRouter, openrouter: FakeOpenRouter, tmp_path: Path
 ) -> None:
