@@ -145,7 +145,12 @@ class Idempotency:
             wanted = self._wanted(user_id, name, fingerprint)
             standing = await self._claimed(wanted, instead_of=dead)
             if standing.work == wanted.work:
-                return Taken(standing, is_new=True)
+                if (lost := self._under_way(standing)) is None:
+                    return Taken(standing, is_new=True)
+                # The store has forgotten what is worked on here: it was emptied, say.
+                self._close(standing.work)
+                await self._store.claim(lost, instead_of=standing.work)
+                continue
             if standing.fingerprint != fingerprint:
                 raise IdempotencyConflict(details={"reason": "other_request"})
             if (neighbour := self._open.get(standing.work)) is not None:
@@ -289,6 +294,13 @@ class Idempotency:
     def _close(self, work: str) -> None:
         if (closed := self._open.pop(work, None)) is not None:
             closed.begin()
+
+    def _under_way(self, claim: Claim) -> Claim | None:
+        """The older claim of the same key whose work runs here, if any."""
+        for work in self._open.values():
+            if work.claim.key == claim.key and work.begun.done() and work.claim.work != claim.work:
+                return work.claim
+        return None
 
     def _is_dead(self, claim: Claim) -> bool:
         # Of its own works this process knows which ones it still does.

@@ -20,6 +20,7 @@ from chuk.errors import (
     InternalError,
     ServiceUnavailable,
 )
+from chuk.idempotency.fingerprint import owner_hash
 from chuk.idempotency.ports import IdempotencyStore
 from chuk.idempotency.service import Idempotency
 from tests.credits.books import (
@@ -160,6 +161,24 @@ async def test_all_who_come_at_once_share_one_work(make_process: MakeProcess) ->
         (b"1", False),
     }
     assert len(work.names) == 1
+
+
+async def test_a_store_that_has_lost_a_claim_is_told_of_it_by_who_still_works(
+    make_process: MakeProcess, time: Time, tmp_path: Path
+) -> None:
+    store = SqliteIdempotency(tmp_path / "claims.sqlite3", clock=time.now)
+    service, work = make_process(store), Work(is_open=False)
+    first = asyncio.create_task(once(service, work))
+    await work.began.wait()
+    await store.forget(owner_hash(USER))
+    with pytest.raises(IdempotencyConflict):
+        await once(service, work, "a hen")
+    repeats = [asyncio.create_task(once(service, work)) for _ in range(5)]
+    await asyncio.sleep(0.05)
+    work.gate.set()
+    assert await asyncio.gather(first, *repeats) == [(b"1", False), *[(b"1", True)] * 5]
+    assert len(work.names) == 1
+    assert await once(service, work) == (b"1", True)
 
 
 async def test_a_failure_is_shared_and_then_forgotten(make_process: MakeProcess) -> None:
