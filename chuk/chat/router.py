@@ -192,7 +192,8 @@ class Router:
             if not attempt.has_output:
                 self.losses.note(attempt.generation_id, attempt.cost_usd)
             raise
-        if failure is not None:
+        if not attempt.has_output:
+            # One that was meant to be empty is no failure, but nobody pays for it either.
             self.losses.note(attempt.generation_id, attempt.cost_usd)
         return failure
 

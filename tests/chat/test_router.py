@@ -338,6 +338,14 @@ async def test_what_a_failed_attempt_cost_is_found_out_and_counted_as_ours() -> 
     await router.close()
 
 
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+async def test_an_answer_meant_to_be_empty_that_nobody_pays_for_is_our_loss(reason: str) -> None:
+    end: Step = [UpstreamUsage(5, 9, 14, Decimal("0.02")), Finished(reason), Ended()]
+    router = a_router(Providers({"one/fp8": ([Opened("gen-1")], end)}), costs=Costs())
+    await router.complete(a_request(), Taken())
+    assert (router.losses.count, router.losses.usd) == (1, Decimal("0.02"))
+
+
 async def test_a_model_whose_upstream_is_not_configured_any_more_is_unavailable() -> None:
     router = a_router(Providers())
     with pytest.raises(ModelUnavailable):
