@@ -32,6 +32,8 @@ from chuk.logs import logger
 
 _MODULE = "chuk.adapters.fork_server_child"
 _IDLE = 600.0
+# Reading the libraries from a slow disk takes seconds.
+_PATIENCE = 60.0
 
 _log = logger("children")
 
@@ -149,11 +151,16 @@ class ForkServer:
     Args:
         preload: modules that the helper loads. None of them may start a thread.
         idle: seconds without a job after which the helper is ended.
+        patience: seconds until the helper must be ready; one that hangs is ended then.
     """
 
-    def __init__(self, preload: Sequence[str] = (), *, idle: float = _IDLE) -> None:
+    def __init__(
+        self, preload: Sequence[str] = (), *, idle: float = _IDLE, patience: float = _PATIENCE
+    ) -> None:
         self._preload = tuple(preload)
         self._idle = idle
+        self._patience = patience
+        self._newborn: asyncio.subprocess.Process | None = None
         self._helper: _Helper | None = None
         self._starting: asyncio.Task[_Helper] | None = None
         self._expiry: asyncio.TimerHandle | None = None
@@ -195,6 +202,8 @@ class ForkServer:
         self._forget_expiry()
         if self._retirement is not None:
             await asyncio.wait({self._retirement})
+        if self._newborn is not None:
+            await end(self._newborn)
         if self._starting is not None:
             await asyncio.wait({self._starting})
         await self._stop()
@@ -232,17 +241,30 @@ class ForkServer:
     async def _start(self) -> _Helper:
         await self._stop()
         # It writes nothing, and each child has a folder of its own.
-        process = await spawn(_MODULE, Path(os.sep))
-        assert process.stdin is not None and process.stdout is not None
-        orders = {"parent": os.getpid(), "preload": self._preload}
-        with suppress(ConnectionError):
-            process.stdin.write(json.dumps(orders).encode() + b"\n")
-        if await process.stdout.readline() != b"ready\n":
-            await end(process)
+        process = self._newborn = await spawn(_MODULE, Path(os.sep))
+        is_ready = False
+        try:
+            async with asyncio.timeout(self._patience):
+                is_ready = await self._is_ready(process)
+        except TimeoutError:
+            _log.warning("fork server hangs", process=process.pid)
+        finally:
+            self._newborn = None
+            if not is_ready:
+                await end(process)
+        if not is_ready:
             raise ChildFailed("the helper of one-shot children cannot be started")
         self._helper = _Helper(process)
         _log.info("fork server started", process=process.pid)
         return self._helper
+
+    async def _is_ready(self, process: asyncio.subprocess.Process) -> bool:
+        """Give it its orders; whether it says that it has done them, and not that it is gone."""
+        assert process.stdin is not None and process.stdout is not None
+        orders = {"parent": os.getpid(), "preload": self._preload}
+        with suppress(ConnectionError):
+            process.stdin.write(json.dumps(orders).encode() + b"\n")
+        return await process.stdout.readline() == b"ready\n"
 
     def _note_start(self, started: asyncio.Task[_Helper]) -> None:
         self._starting = None
