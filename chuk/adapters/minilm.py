@@ -32,6 +32,9 @@ _MEMORY = 4 * 2**30
 _IDLE = 300.0
 # Texts in one go: between them, others have their turn.
 _AT_ONCE = 32
+# Characters. What has so many and still few enough tokens says nothing; cutting it into tokens
+# would take longer than everything else.
+_LONGEST_TEXT = 65_536
 
 
 def embedded_model() -> Path | None:
@@ -76,6 +79,8 @@ class MiniLm:
         """See the port. Its vectors cannot be shortened: it was not trained for that."""
         if dimensions not in (None, DIMENSIONS):
             raise InvalidRequest.field("dimensions", f"{model.id} makes {DIMENSIONS} of them.")
+        if any(len(text) > _LONGEST_TEXT for text in texts):
+            raise ContextTooLong(max_tokens=MOST_TOKENS, requested_tokens=None, model=model.id)
         made = [
             await self._made(model, texts[begin : begin + _AT_ONCE])
             for begin in range(0, len(texts), _AT_ONCE)

@@ -107,7 +107,8 @@ class OpenRouterEmbedder:
         except _Refused as refused:
             raise refused.meaning(model.id) from None
         try:
-            return _vectors(answer, len(texts), dimensions)
+            # As many numbers as that are not for the event loop either.
+            return await asyncio.to_thread(_vectors, answer, len(texts), dimensions)
         except (TypeError, ValueError, LookupError, ArithmeticError) as error:
             _log.warning("answer_makes_no_sense", model=model.id, error=type(error).__name__)
             raise ProviderError from None

@@ -91,6 +91,13 @@ async def test_tokens_are_counted_with_their_marks_and_too_many_are_refused(
     }
 
 
+async def test_a_text_of_megabytes_is_refused_before_anybody_reads_it(minilm: MiniLm) -> None:
+    with pytest.raises(ContextTooLong) as caught:
+        await vectors(minilm, "short", " " * 2**20)
+    assert caught.value.details["max_tokens"] == 256
+    assert minilm.process_id is None
+
+
 async def test_its_vectors_have_one_length(minilm: MiniLm) -> None:
     assert len((await minilm.vectors(MODEL, ["hello"], DIMENSIONS)).values[0]) == DIMENSIONS
     with pytest.raises(InvalidRequest):
