@@ -48,6 +48,7 @@ class CompletionChunks(SseSubscriber):
         super().__init__(request, connection, profile=Profile.OPENAI, ping_interval=ping_interval)
         self._model_id = model_id
         self._head = b""
+        self._usage: Usage | None = None
         # What stands before and after a piece of content, and between two of them.
         self._content = self._tail = self._seam = b""
 
@@ -56,10 +57,9 @@ class CompletionChunks(SseSubscriber):
         if type(event) is Content and len(events) == 1 and len(event.pieces) == 1:
             # Paced by a model, nearly every read is one token.
             return b"%b%b%b" % (self._content, event.pieces[0], self._tail)
-        usage = next((event for event in events if isinstance(event, Usage)), None)
-        return b"".join([frame for event in events for frame in self._frames(event, usage)])
+        return b"".join([frame for event in events for frame in self._frames(event)])
 
-    def _frames(self, event: TurnEvent, usage: Usage | None) -> Sequence[bytes]:
+    def _frames(self, event: TurnEvent) -> Sequence[bytes]:
         match event:
             case Content():
                 return (self._content, self._seam.join(event.pieces), self._tail)
@@ -72,10 +72,14 @@ class CompletionChunks(SseSubscriber):
             case Started():
                 self._begin_as(event.stream_id)
                 return [self._chunk(b'{"role":"assistant","content":"","refusal":null}')]
+            case Usage():
+                # Told at the end, in its own place, which may come later where an older answer
+                # is read again.
+                self._usage = event
+                return ()
             case Done() | Failed():
-                return self._ending(event, usage)
+                return self._ending(event, self._usage)
             case _:
-                # What it took is told at the end, in its own place.
                 return ()
 
     def _begin_as(self, stream_id: str) -> None:
@@ -123,6 +127,9 @@ class WholeCompletion:
         self._calls_size = 0
         self._finish_reason = "stop"
         self._usage: Usage | None = None
+
+    def cut(self) -> None:
+        """See `chuk.chat.ports.Subscriber.cut`; nobody ever waits for this one."""
 
     def deliver(self, first_number: int, events: Sequence[TurnEvent]) -> Wait | None:
         """See `chuk.chat.ports.Subscriber.deliver`."""

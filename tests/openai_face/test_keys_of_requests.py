@@ -85,3 +85,20 @@ async def test_a_repeat_at_another_machine_has_the_picture_as_well(
                 )
             ).data or []
     assert drawn[0].b64_json is not None and drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("length", [15_780, 15_980])
+async def test_a_repeat_says_what_the_answer_took_wherever_it_is_cut(
+    client: AsyncOpenAI, openrouter: FakeOpenRouter, length: int
+) -> None:
+    # So long that what it took and its end are read back one after the other.
+    openrouter.script(Reply(content=["x" * length]))
+
+    async def ask() -> Any:
+        stream: Any = await client.chat.completions.create(
+            model=MODEL, messages=HELLO, stream=True, extra_headers=KEY
+        )
+        return [chunk.usage async for chunk in stream][-1]
+
+    first = await ask()
+    assert first is not None and first == await ask()
