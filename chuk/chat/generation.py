@@ -42,6 +42,10 @@ from chuk.errors import (
 )
 from chuk.logs import log_failure
 
+# Seconds that a client may take nothing while somebody else reads on: it has very likely changed
+# its network, and the connection that it left has not broken yet.
+_STALLED = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -80,6 +84,8 @@ class Generation:
         "_patience",
         "_recording",
         "_resolution",
+        "_slow",
+        "_slow_since",
         "_subscribers",
         "_tags",
         "_tally",
@@ -130,6 +136,9 @@ class Generation:
         self._events_sent = 0
         # While a delivery waits for somebody, the next ones wait for it.
         self._turnstile: asyncio.Future[None] | None = None
+        # Whom it waits for, and since when.
+        self._slow: Subscriber | None = None
+        self._slow_since = now
         self._is_over = False
         self._last_event_at = self._waiting_since = now
 
@@ -190,6 +199,12 @@ class Generation:
             self._note(now)
         if self._grace is not None and not self._is_over:
             self._grace.tick(now, self._give_up)
+        if (
+            self._slow is not None
+            and now - self._slow_since >= _STALLED
+            and self._grace is not None
+        ):
+            self._grace.free(partial(self._cut, self._slow))
         if self._turnstile is not None or self._is_over:
             return
         limit = (
@@ -200,6 +215,10 @@ class Generation:
         elif now - self._last_event_at >= self._patience.silence:
             # A task of its own: the watch must not wait for a client that reads slowly.
             self._keep_alive = asyncio.create_task(self._tell_of_life(self._events_sent))
+
+    def _cut(self, subscriber: Subscriber) -> None:
+        if self._slow is subscriber:
+            subscriber.cut()
 
     async def _tell_of_life(self, events_sent: int) -> None:
         # What was told since the watch looked is life enough, and may be about to wait.
@@ -330,11 +349,13 @@ class Generation:
         self._turnstile = asyncio.get_running_loop().create_future()
         try:
             for subscriber, wait in waits:
+                self._slow, self._slow_since = subscriber, self._loop_time()
                 try:
                     await wait()
                 except ConnectionError:
                     self.leave(subscriber)
         finally:
+            self._slow = None
             self._turnstile.set_result(None)
             self._turnstile = None
             # It was not upstream that was slow.

@@ -66,6 +66,19 @@ class Grace:
             # A task of its own: the watch must not wait for another machine.
             self._looking = asyncio.create_task(self._look(now, give_up))
 
+    def free(self, cut: Callable[[], object]) -> None:
+        """Somebody who listens directly takes nothing: call `cut` if anybody waits behind them."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._free(cut))
+
+    async def _free(self, cut: Callable[[], object]) -> None:
+        try:
+            if await self._is_followed():
+                cut()
+        except Exception as error:
+            # They then wait until the client is cut for its own sake.
+            log_failure("streams", error)
+
     async def _look(self, now: float, give_up: Callable[[], object]) -> None:
         try:
             followed = await self._is_followed()

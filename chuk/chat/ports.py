@@ -50,6 +50,13 @@ class Subscriber(Protocol):
         """
         ...
 
+    def cut(self) -> None:
+        """End the connection of a client that takes nothing while its answer is read elsewhere.
+
+        Whoever waits for it then learns that it is gone.
+        """
+        ...
+
 
 class StreamState(StrEnum):
     """How far a turn has come."""

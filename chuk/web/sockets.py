@@ -73,6 +73,10 @@ class Outbox:
             if self._socket.closed:
                 raise ConnectionResetError
 
+    def cut(self) -> None:
+        """End the connection at once; what is queued is lost."""
+        self._connection.transport.abort()
+
     async def flushed(self) -> None:
         """Wait until all that was queued is written, or the socket is gone."""
         if self._writer is not None:
@@ -119,6 +123,10 @@ class SocketSubscriber:
         if prefix := self._prefix:
             documents = [prefix + document[1:] for document in documents]
         return self._outbox.put(documents)
+
+    def cut(self) -> None:
+        """See `chuk.chat.ports.Subscriber.cut`."""
+        self._outbox.cut()
 
 
 def error_frame(profile: Profile, error: ChukError, message_id: MessageId | None = None) -> bytes:

@@ -94,6 +94,10 @@ class SseSubscriber:
         transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data)
         return self._drained if protocol.writing_paused else None
 
+    def cut(self) -> None:
+        """See `chuk.chat.ports.Subscriber.cut`."""
+        self._connection.transport.abort()
+
     async def _drained(self) -> None:
         assert self._writer is not None
         # aiohttp lets all who wait share one future. A turn that is stopped while it waits would

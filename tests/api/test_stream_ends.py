@@ -7,10 +7,12 @@ import asyncio
 from chuk.accounts.issuer import DEFAULT_USER
 from chuk.api.keys import STREAMS
 from tests.api.chat_client import sse_blocks
+from tests.api.slow_reader import HeldBack, SlowReader
 from tests.api.stream_client import (
     code_of,
     cut_after,
     last_id,
+    listed,
     receive,
     resumed,
     stream_of,
@@ -18,7 +20,14 @@ from tests.api.stream_client import (
 )
 from tests.conftest import StartServer
 from tests.fakes.openrouter import FakeOpenRouter, Reply
-from tests.harness import RunningServer, answer_text, live_sse, turn_events
+from tests.harness import (
+    RunningServer,
+    answer_text,
+    eventually,
+    live_sse,
+    sse_events,
+    turn_events,
+)
 
 STALLING = Reply(content=["a", "b", "c"], stall_after=1)
 
@@ -98,3 +107,24 @@ async def test_whoever_follows_an_answer_that_outgrows_its_bound_is_told_and_the
         assert last.data["error"]["code"] == "STREAM_INTERRUPTED"
         rest = [event async for event in first]
         assert answer_text(rest[:-1]) == "a" + "x" * 5_000 + "c" and rest[-1] == "[DONE]"
+
+
+async def test_who_takes_up_an_answer_does_not_wait_for_the_connection_that_was_left(
+    start_server: StartServer, openrouter: FakeOpenRouter
+) -> None:
+    """A phone that changes its network leaves a connection behind that nobody reads and that does
+    not break: it would hold the turn back until it counts as stalled, half a minute later."""
+    pieces = [f"{number:08d}".ljust(8_192, "x") for number in range(1_500)]
+    openrouter.script(Reply(content=pieces))
+    async with (
+        start_server(
+            CHUK_CHAT_STREAM_MAX_BYTES="64000000", CHUK_CHAT_STREAM_USER_BYTES="64000000"
+        ) as server,
+        SlowReader(server) as left,
+    ):
+        await eventually(HeldBack(openrouter), timeout=20)
+        (stream,) = await listed(server)
+        status, body = await resumed(server, stream["id"], after=0)
+        assert status == 200
+        assert answer_text(sse_events(body)[:-1]) == "".join(pieces)
+        left.leave()

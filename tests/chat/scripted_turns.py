@@ -123,6 +123,13 @@ class Listener:
 
     async def _waits(self) -> None:
         await self.may_go_on.wait()
+        if self.gone:
+            raise ConnectionResetError
+
+    def cut(self) -> None:
+        """See `chuk.chat.ports.Subscriber.cut`."""
+        self.gone = True
+        self.may_go_on.set()
 
     def kinds(self) -> list[str]:
         """The names of the events so far."""

@@ -94,6 +94,10 @@ class KeyedTurn:
             self._end()
         return self._subscriber.deliver(first_number, events)
 
+    def cut(self) -> None:
+        """See `chuk.chat.ports.Subscriber.cut`."""
+        self._subscriber.cut()
+
     async def cancel(self) -> None:
         """See `Listening`; a turn that is just being begun is stopped as well."""
         await self._is_known.wait()

@@ -125,6 +125,10 @@ class Resumed:
             self._end()
         return self._subscriber.deliver(first_number, events)
 
+    def cut(self) -> None:
+        """See `chuk.chat.ports.Subscriber.cut`."""
+        self._subscriber.cut()
+
     async def cancel(self) -> None:
         """See `Listening`."""
         with suppress(NotFound):
