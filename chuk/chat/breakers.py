@@ -3,7 +3,7 @@
 One for each provider of each model, in this process. It opens after some failures in a row, or
 when too many of the latest attempts failed; a first byte that comes too late counts as a failure.
 After a pause one attempt may try again: its success closes the breaker, its failure opens it for
-twice as long.
+twice as long, and where it says neither for as long as a first byte may take, another one may try.
 """
 
 from __future__ import annotations
@@ -75,10 +75,11 @@ class _Breaker:
         "_in_a_row",
         "_latest",
         "_pause",
+        "_probed_at",
         "_retry_at",
         "_rules",
         "failures",
-        "is_probed",
+        "probe",
         "state",
         "successes",
         "target",
@@ -89,7 +90,8 @@ class _Breaker:
         self.target = target
         self.state = BreakerState.CLOSED
         self.successes = self.failures = self.times_opened = 0
-        self.is_probed = False
+        self.probe: Permit | None = None
+        self._probed_at = 0.0
         self._rules = rules
         self._clock = clock
         self._in_a_row = 0
@@ -103,11 +105,13 @@ class _Breaker:
         if (wait := self.wait()) > 0:
             return wait
         self.state = BreakerState.HALF_OPEN
-        if self.is_probed:
+        now = self._clock()
+        if self.probe is not None and now - self._probed_at < self._rules.slow_first_byte:
             # One at a time; how it ends is known soon.
             return 1.0
-        self.is_probed = True
-        return Permit(self, is_probe=True)
+        self._probed_at = now
+        self.probe = Permit(self, is_probe=True)
+        return self.probe
 
     def wait(self) -> float:
         is_open = self.state is BreakerState.OPEN
@@ -144,7 +148,7 @@ class _Breaker:
         seconds = max(self._pause, min(pause or 0.0, self._rules.longest_pause))
         self.state = BreakerState.OPEN
         self._retry_at = self._clock() + seconds
-        self.is_probed = False
+        self.probe = None
         self._in_a_row = 0
         self._latest.clear()
         self.times_opened += 1
@@ -189,8 +193,8 @@ class Permit:
     def _told(self) -> _Breaker | None:
         """The breaker, for the first who asks."""
         breaker, self._breaker = self._breaker, None
-        if breaker is not None and self._is_probe:
-            breaker.is_probed = False
+        if breaker is not None and breaker.probe is self:
+            breaker.probe = None
         return breaker
 
 

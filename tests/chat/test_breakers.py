@@ -128,6 +128,24 @@ def test_a_try_that_says_nothing_lets_the_next_one_try(breakers: Breakers, clock
     assert state(breakers) is BreakerState.CLOSED
 
 
+def test_a_try_that_goes_on_without_a_word_keeps_nobody_out_for_long(
+    breakers: Breakers, clock: Clock
+) -> None:
+    opened(breakers)
+    clock.now += 30
+    thinks_for_minutes = entered(breakers)
+    clock.now += RULES.slow_first_byte - 1
+    assert wait(breakers) == 1.0
+    clock.now += 1
+    other = entered(breakers)
+    assert wait(breakers) == 1.0
+    # Its end is not the other one's.
+    thinks_for_minutes.left()
+    assert wait(breakers) == 1.0
+    other.answers()
+    assert state(breakers) is BreakerState.CLOSED
+
+
 def test_upstreams_own_wait_counts_within_bounds(breakers: Breakers, clock: Clock) -> None:
     opened(breakers, pause=50.0)
     assert wait(breakers) == 50.0
