@@ -22,7 +22,7 @@ from chuk.errors import ChukError, InternalError, InvalidRequest, ModelUnavailab
 from chuk.logs import logger
 from chuk.scratch import own_folder
 from chuk.settings import Settings
-from chuk.web.envelope import Profile, profile_of, render_error
+from chuk.web.envelope import Profile, is_openai_path, profile_of, render_error
 from chuk.web.keys import SETTINGS
 
 BACKLOG = 2048
@@ -248,7 +248,10 @@ class Connection(RequestHandler):
             status=error.status,
             error=None if exc is None else type(exc).__name__,
         )
-        response = render_error(profile_of(request, self._profile()), error)
+        profile = profile_of(request, self._profile())
+        if is_openai_path(request.path):
+            profile = Profile.OPENAI
+        response = render_error(profile, error)
         response.headers["X-Request-ID"] = request_id
         response.force_close()
         return response

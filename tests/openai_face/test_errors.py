@@ -76,6 +76,14 @@ async def test_a_body_that_is_no_json_is_a_bad_request(server: RunningServer) ->
         assert (await answer.json())["error"]["type"] == "invalid_request_error"
 
 
+async def test_what_no_middleware_ever_sees_is_a_bad_request_too(server: RunningServer) -> None:
+    async with server.client.get(
+        f"{server.url}/v1/responses", headers={"Expect": "nonsense"}
+    ) as answer:
+        assert answer.status == 400
+        assert (await answer.json())["error"]["type"] == "invalid_request_error"
+
+
 async def test_a_body_that_is_too_large_is_a_413(server: RunningServer) -> None:
     async with server.client.post(
         f"{server.url}/v1/images/generations", data=b"x" * 100_000, headers=server.bearer()
