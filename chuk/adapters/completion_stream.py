@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, TypeGuard
 
 import orjson
@@ -13,7 +12,7 @@ import orjson
 from chuk.adapters.completion_template import CompletionTemplate
 from chuk.adapters.refusals import refusal
 from chuk.adapters.tool_call_reader import ToolCallReader
-from chuk.catalog.prices import parse_price
+from chuk.adapters.whole_cost import whole_cost
 from chuk.chat.events import (
     Content,
     Ended,
@@ -242,21 +241,10 @@ def _usage(usage: Mapping[str, object]) -> UpstreamUsage:
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=_count(usage, "total_tokens") or prompt + completion,
-        cost_usd=_whole_cost(usage),
+        cost_usd=whole_cost(usage),
         cached_tokens=_count(cache, "cached_tokens"),
         cache_write_tokens=_count(cache, "cache_write_tokens"),
     )
-
-
-def _whole_cost(usage: Mapping[str, object]) -> Decimal | None:
-    """What is paid in all: with a key of one's own OpenRouter's `cost` is only its fee.
-
-    https://openrouter.ai/docs/use-cases/usage-accounting
-    """
-    cost, details = parse_price(usage.get("cost")), usage.get("cost_details")
-    if cost is not None and usage.get("is_byok") is True and isinstance(details, Mapping):
-        cost += parse_price(details.get("upstream_inference_cost")) or 0
-    return cost
 
 
 def _count(usage: Mapping[str, object], name: str) -> int:

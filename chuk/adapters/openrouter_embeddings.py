@@ -24,6 +24,7 @@ import orjson
 
 from chuk.adapters.openrouter_rows import data_rows
 from chuk.adapters.refusals import refusal, retry_after_seconds
+from chuk.adapters.whole_cost import whole_cost
 from chuk.catalog.prices import parse_price
 from chuk.catalog.selection import Selection
 from chuk.errors import ProviderError, ProviderTimeout, ServiceUnavailable
@@ -247,7 +248,7 @@ def _vectors(answer: Any, count: int, dimensions: int | None) -> Vectors:
     tokens = usage["prompt_tokens"]
     if not _is_count(tokens):
         raise ValueError
-    return Vectors(whole, int(tokens), parse_price(usage.get("cost")))
+    return Vectors(whole, int(tokens), whole_cost(usage))
 
 
 def _floats(embedding: object) -> array[float]:

@@ -137,6 +137,22 @@ async def test_numbers_are_read_too_and_a_cost_need_not_be_named(
     assert made.cost_usd is None
 
 
+async def test_with_a_key_of_ones_own_the_fee_is_not_the_whole_cost(
+    embedder: OpenRouterEmbedder, openrouter: FakeOpenRouter
+) -> None:
+    model = await the_model(embedder)
+    usage = {
+        "prompt_tokens": 3,
+        "cost": 0,
+        "is_byok": True,
+        "cost_details": {"upstream_inference_cost": "0.0002"},
+    }
+    answer = {"data": [{"index": 0, "embedding": [0.5]}], "usage": usage}
+    openrouter.fail("/embeddings", Fault(body=orjson.dumps(answer)))
+    made = await embedder.vectors(model, ["one"], None)
+    assert made.cost_usd == Decimal("0.0002")
+
+
 @pytest.mark.parametrize(
     "answer",
     [
