@@ -160,12 +160,13 @@ class Router:
                 can_ask=service.can_ask,
                 kept=kept,
             )
+            is_last = attempts >= self.rules.attempts or place + 1 >= len(queue)
             patience = None
-            if attempts < self.rules.attempts and place + 1 < len(queue):
-                patience = min(self.rules.first_byte, give_up_at - self._clock())
-            failure = await self._tried(
-                attempt, service, _alone(kept, candidate, patience), patience
-            )
+            # Who would be given up too late to ask another one, is waited for like the last.
+            if not is_last and self._clock() + self.rules.first_byte < give_up_at:
+                patience = self.rules.first_byte
+            asked = _alone(kept, candidate, is_last=is_last)
+            failure = await self._tried(attempt, service, asked, patience)
             if failure is None:
                 self._measure(attempt, target)
                 return
@@ -236,14 +237,14 @@ def _target(request: CompletionRequest, candidate: Candidate) -> Target:
 
 
 def _alone(
-    kept: list[CompletionRequest], candidate: Candidate, patience: float | None
+    kept: list[CompletionRequest], candidate: Candidate, *, is_last: bool
 ) -> list[CompletionRequest]:
     """The request for exactly this provider, within its own limits; to be taken out of the list.
 
-    Without `patience` nobody would be asked after it, and nothing is kept.
+    After the last one nobody would be asked, and nothing is kept.
     """
     request, provider = kept[0], candidate.provider
-    if patience is None:
+    if is_last:
         kept.clear()
     reasons = provider.supports("reasoning") or provider.supports("reasoning_effort")
     return [

@@ -137,6 +137,31 @@ async def test_after_some_time_nobody_else_is_asked() -> None:
     assert providers.slugs == ORDER[:2]
 
 
+async def test_who_is_asked_last_is_not_hurried_by_the_little_time_that_is_left() -> None:
+    clock, waits, taken = Clock(), asyncio.Event(), Taken()
+    asyncio.get_running_loop().call_later(0.05, waits.set)
+    scripts: dict[str, tuple[Step, ...]] = {
+        "one/fp8": (clock.passes(89.99), ProviderError()),
+        "one/bf16": (waits.wait, *ANSWER),
+    }
+    providers = Providers(scripts)
+    router = a_router(providers, clock=clock, time=90, breaker=BreakerRules(failures=1))
+    await router.complete(a_request(), taken)
+    assert providers.slugs == ORDER[:2]
+    assert "Content" in taken.kinds()
+    # Nobody would have been asked after it, and it did nothing wrong.
+    assert [each.target.provider for each in router.troubled()] == ["one/fp8"]
+
+
+async def test_one_that_fails_at_once_with_little_time_left_is_followed_by_another() -> None:
+    clock, taken = Clock(), Taken()
+    providers = Providers({"one/fp8": (clock.passes(80), ProviderError())})
+    providers.scripts["one/bf16"] = (ProviderError(),)
+    await a_router(providers, clock=clock, time=90).complete(a_request(), taken)
+    assert providers.slugs == ORDER
+    assert "Content" in taken.kinds()
+
+
 async def test_a_first_byte_that_does_not_come_goes_on_to_the_next() -> None:
     never = asyncio.Event().wait
     providers, taken = Providers({"one/fp8": ([], never)}), Taken()
