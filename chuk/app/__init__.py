@@ -362,6 +362,7 @@ def _look_interval(settings: Settings) -> float:
     """Often enough for the shortest time that is looked after, and at least once a second."""
     chat, upstream = settings.chat, settings.upstream
     shortest = min(
+        chat.ping_interval,
         chat.silence_interval,
         chat.stall_timeout,
         chat.socket_idle_timeout,

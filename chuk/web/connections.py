@@ -23,6 +23,9 @@ class Connection:
     written: int = 0
     _taken: int = -1
     _since: float = 0.0
+    _ping: bytes = b""
+    _ping_interval: float = 0.0
+    _pinged_at: float = 0.0
 
     # By hand: a generator would stay with each open connection.
 
@@ -32,6 +35,23 @@ class Connection:
 
     def __exit__(self, *_: object) -> None:
         self._others.discard(self)
+
+    def begin_pings(self, ping: bytes, interval: float) -> None:
+        """Write this every `interval` seconds from now on; the answer's head must be written."""
+        self._ping, self._ping_interval = ping, interval
+        self._pinged_at = asyncio.get_running_loop().time()
+
+    def end_pings(self) -> None:
+        """Nothing is written any more but what others write."""
+        self._ping = b""
+
+    def ping(self, now: float) -> None:
+        """Ping if it is time, unless the client has enough to read as it is."""
+        if self._ping and now - self._pinged_at >= self._ping_interval:
+            self._pinged_at = now
+            if self.transport.get_write_buffer_size() == 0 and not self.transport.is_closing():
+                self.written += len(self._ping)
+                self.transport.write(self._ping)
 
     def stalled_for(self, now: float) -> float:
         """Seconds since the client last took anything while something waited for it."""
@@ -70,7 +90,7 @@ class Connections:
         return Connection(cast(asyncio.Transport, transport), self._open, _since=now)
 
     async def tick(self, now: float) -> None:
-        """Cut who has stalled for too long; `now` is the event loop's time."""
+        """Cut who has stalled for too long, ping the others; `now` is the event loop's time."""
         await in_steps(self._open, lambda connection: self._look_at(connection, now))
 
     def _look_at(self, connection: Connection, now: float) -> None:
@@ -78,3 +98,5 @@ class Connections:
             waiting = connection.transport.get_write_buffer_size()
             logger("connections").warning("stalled client cut", waiting=waiting)
             connection.transport.abort()
+        else:
+            connection.ping(now)

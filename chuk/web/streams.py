@@ -9,6 +9,7 @@ from operator import add
 from typing import cast
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpVersion11, StreamWriter
 from aiohttp_sse import EventSourceResponse
@@ -20,9 +21,17 @@ from chuk.web.connections import Connection
 from chuk.web.envelope import Profile
 from chuk.web.events import event_json
 
+_PING = b": ping\n\n"
 # What follows `id: <stream>:` in a frame of content. Formatting a number costs more than the rest
 # of its frame, and most answers have fewer events.
 _NUMBERED = [b'%d\ndata: {"content":"' % number for number in range(4096)]
+
+
+class _Answer(EventSourceResponse):
+    """Pinged by `Connections`: a task and a timer for each answer cost a short one dearly."""
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        return await web.StreamResponse.prepare(self, request)
 
 
 class SseSubscriber:
@@ -45,14 +54,14 @@ class SseSubscriber:
         stream_id: str | None = None,
     ) -> None:
         self.refusal: ChukError | None = None
-        self.response = EventSourceResponse(
+        self.response = _Answer(
             allow_all_methods=True,
             sep="\n",
-            ping_interval=ping_interval,
             # The listening socket carries TCP_USER_TIMEOUT, and `Connections` cuts who stalls:
             # nothing is left to set for each answer.
             send_timeout=None,
         )
+        self._ping_interval = ping_interval
         self._request = request
         self._connection = connection
         self._profile = profile
@@ -71,6 +80,7 @@ class SseSubscriber:
         """Begin the answer now, before there is any event: what comes next may take its time."""
         writer = await self._prepared()
         writer.send_headers()
+        self._begin_pings()
 
     def deliver(self, first_number: int, events: Sequence[TurnEvent]) -> Wait | None:
         """See `chuk.chat.ports.Subscriber.deliver`."""
@@ -125,8 +135,13 @@ class SseSubscriber:
             await self._end(data)
             return
         await writer.write(data, drain=False)
+        self._begin_pings()
         if writer.protocol.writing_paused:
             await self._drained()
+
+    def _begin_pings(self) -> None:
+        ping = b"%x\r\n%b\r\n" % (len(_PING), _PING) if self._is_chunked else _PING
+        self._connection.begin_pings(ping, self._ping_interval)
 
     def _name(self, stream_id: str) -> None:
         self._begin = b"id: %b:" % stream_id.encode()
@@ -174,12 +189,11 @@ class SseSubscriber:
 
     def close(self) -> None:
         """No more pings: a client that left would otherwise be pinged once more."""
-        if self.response.is_connected():
-            self.response.stop_streaming()
+        self._connection.end_pings()
 
     async def _end(self, data: bytes) -> None:
         """The last frames and the body's end in one write; then no more pings."""
-        self.response.stop_streaming()
+        self._connection.end_pings()
         await self.response.write_eof(data)
 
 
