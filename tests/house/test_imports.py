@@ -8,18 +8,21 @@ from pathlib import Path
 
 CODE = Path(__file__).parents[2] / "chuk"
 
-EVERYBODY = "errors clock leadership logs presence steps __version__"
+EVERYBODY = "errors clock counts leadership logs presence spans steps __version__"
 SERVICES = "accounts billing catalog chat credits idempotency media"
 
 # Room: what it may import besides itself and what everybody may. A name covers all below it.
 ROOMS = {
     "errors": "",
     "clock": "",
+    "counts": "",
     "leadership": "",
     "logs": "",
     "presence": "",
+    "spans": "",
     "steps": "",
     "scratch": "",
+    "console": "",
     "settings": "",
     "accounts": "credits.money",
     "catalog": "",
@@ -49,20 +52,21 @@ ROOMS = {
         " api.attached_pictures api.fields api.served_at api.spoken_answer"
         for area in ("public", "ai", "user", "stripe", "webhooks", "openai", "unconfigured")
     },
+    "api.console": "settings web console",
     # These wire everything together.
     **dict.fromkeys(
         (
             *("__init__", "__main__", "app", "books", "cli", "commands", "complaints", "doctor"),
-            *("server", "supervision"),
+            *("server", "supervision", "tls"),
         ),
         "api adapters app books cli commands complaints doctor scratch server settings supervision"
-        f" web {SERVICES}",
+        f" tls web {SERVICES}",
     ),
 }
 
 HTTP = ("aiohttp", "aiohttp_cors", "aiohttp_sse")
 WITHOUT_HTTP = (
-    *("errors", "clock", "leadership", "logs", "presence", "steps", "settings"),
+    *("errors", "clock", "counts", "leadership", "logs", "presence", "spans", "steps", "settings"),
     *SERVICES.split(),
 )
 
