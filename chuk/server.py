@@ -6,7 +6,6 @@ import asyncio
 import gc
 import signal
 import socket
-import ssl
 import sys
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -22,6 +21,7 @@ from chuk.errors import ChukError, InternalError, InvalidRequest, ModelUnavailab
 from chuk.logs import logger
 from chuk.scratch import own_folder
 from chuk.settings import Settings
+from chuk.tls import certificate, reload_on_hangup
 from chuk.web.envelope import Profile, profile_of, render_error
 from chuk.web.keys import SETTINGS
 
@@ -42,8 +42,15 @@ async def serve(settings: Settings, *, quickstart: bool = False) -> None:
 
     Raises:
         OSError: the address cannot be listened on, or the data folder cannot be written.
+        SettingsError: the certificate cannot be used.
     """
     stop = stop_on_signals()
+    shown = certificate(settings)
+    if has_terminal():
+        # Of a terminal that is closed it means the end.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, stop.signal)
+    else:
+        reload_on_hangup(shown)
     # First, because it is the likeliest to fail, and nothing has to be ended then.
     listening = listening_socket(settings)
     with own_folder(settings.server.data_dir):
@@ -51,7 +58,8 @@ async def serve(settings: Settings, *, quickstart: bool = False) -> None:
         await runner.setup()
         app = runner.app
         try:
-            site = web.SockSite(runner, listening, backlog=BACKLOG, ssl_context=tls(settings))
+            tls = None if shown is None else shown.context
+            site = web.SockSite(runner, listening, backlog=BACKLOG, ssl_context=tls)
             await site.start()
             address = address_of(settings, listening)
             announce(address)
@@ -161,14 +169,9 @@ def stop_on_signals() -> Stop:
     return stop
 
 
-def tls(settings: Settings) -> ssl.SSLContext | None:
-    """What makes connections secret, where a certificate is set."""
-    if not settings.server.tls_cert:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.server.tls_cert, settings.server.tls_key)
-    return context
+def has_terminal() -> bool:
+    """Whether somebody sits in front of this process, so that SIGHUP means that he has left."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def address_of(settings: Settings, listening: socket.socket) -> str:

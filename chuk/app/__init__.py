@@ -17,7 +17,7 @@ from chuk.accounts.ports import DeletionStep
 from chuk.adapters.file_reader import LIBRARIES
 from chuk.adapters.fork_server import ForkServer
 from chuk.adapters.push_client import PushClient
-from chuk.api import ai, openai, public, stripe, user, webhooks
+from chuk.api import ai, console, openai, public, stripe, user, webhooks
 from chuk.api.health_check import HealthCheck
 from chuk.api.keys import (
     API_KEYS,
@@ -68,6 +68,7 @@ from chuk.credits.reconcile import Reconciler
 from chuk.credits.service import Credits
 from chuk.leadership import Leadership
 from chuk.settings import Settings
+from chuk.tls import insist
 from chuk.web.addresses import ClientAddresses
 from chuk.web.connections import Connections
 from chuk.web.cors import allow_origins
@@ -269,6 +270,8 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         ]
     )
     root.on_response_prepare.append(add_headers)
+    if settings.server.tls_cert:
+        root.on_response_prepare.append(insist)
     allow_origins(root, settings.server.cors_origins)
     root.cleanup_ctx.append(run)
     root.on_shutdown.append(drain)
@@ -280,6 +283,7 @@ def hang_areas(root: web.Application, settings: Settings) -> RouteTable:
     routes = RouteTable()
     billing = is_billing_on(settings)
     v1 = public.build(routes, root)
+    console.hang(routes, root, settings)
     # The longer prefixes first: aiohttp asks the sub-applications in this order.
     root.add_subapp(ai.PREFIX, ai.build(routes, settings))
     root.add_subapp(user.PREFIX, user.build(routes))

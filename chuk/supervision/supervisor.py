@@ -12,13 +12,12 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-import sys
 from pathlib import Path
 from typing import Any
 
 from chuk.logs import logger
 from chuk.scratch import own_folder
-from chuk.server import Stop, address_of, announce, stop_on_signals
+from chuk.server import Stop, address_of, announce, has_terminal, stop_on_signals
 from chuk.settings import Settings
 from chuk.supervision.doors import make_doors
 from chuk.supervision.host import HostKeeper
@@ -114,7 +113,7 @@ class Supervisor:
     async def run(self, *, quickstart: bool) -> None:
         """Run until told to stop. Raises `WorkersFailed`."""
         # Of a terminal that is closed it means the end; without one, as everywhere, new settings.
-        on_hangup = self._stop.signal if _has_terminal() else self._rolls.set
+        on_hangup = self._stop.signal if has_terminal() else self._rolls.set
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hangup)
         stopped = asyncio.create_task(self._stop.asked.wait())
         tasks = [asyncio.create_task(self._keep(slot)) for slot in self._slots]
@@ -293,7 +292,3 @@ class Supervisor:
     async def _all_gone(self) -> None:
         while self._members:
             await next(iter(self._members)).ended()
-
-
-def _has_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty()

@@ -32,11 +32,11 @@ from chuk.server import (
     make_runner,
     print_guide,
     start_log,
-    tls,
 )
 from chuk.settings import Settings, load
 from chuk.supervision.channel import Channel
 from chuk.supervision.doors import Entrance
+from chuk.tls import certificate, reload_on_hangup
 
 # Who has just connected has this long to ask: in seconds.
 _FAREWELL = 2.0
@@ -94,7 +94,12 @@ class _Worker:
     async def serve(
         self, doors: list[socket.socket], own: int, host: Path, *, is_late: bool
     ) -> None:
-        """Serve until told to end. Raises what `build_app` raises."""
+        """Serve until told to end.
+
+        Raises what `build_app` raises, and SettingsError for a certificate that cannot be used.
+        """
+        shown = certificate(self._settings)
+        reload_on_hangup(shown)
         clock = asyncio.get_running_loop().time
         # Whoever asks this process alone to end asks for another one in its place.
         for name in (signal.SIGTERM, signal.SIGINT):
@@ -107,7 +112,8 @@ class _Worker:
         await runner.setup()
         obeying = None
         try:
-            entrance = Entrance(runner, doors, tls(self._settings))
+            tls = None if shown is None else shown.context
+            entrance = Entrance(runner, doors, tls)
             obeying = asyncio.create_task(self._obey(app, entrance), name="the supervisor's orders")
             if is_late:
                 await self._until_useful(app)
