@@ -21,6 +21,8 @@ from chuk.logs import logger
 VERSION = "2026-10-28.endive"
 """The API version whose shapes `stripe_objects` reads, whatever the account's default is."""
 
+_MAX_ANSWER = 16 * 2**20
+
 _FAILED = "The payment provider answered with an error. Please try again."
 _TOO_SLOW = "The payment provider took too long to answer. Please try again."
 _BUSY = "The payment provider is busy. Please try again in a moment."
@@ -132,9 +134,22 @@ class _Transport(stripe.AIOHTTPClient):
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
         try:
-            return await super().request_async(method, url, headers, post_data)
+            body, status, told = await self.request_stream_async(method, url, headers, post_data)
+            content = bytearray()
+            async for piece in body.iter_any():
+                content += piece
+                if len(content) > _MAX_ANSWER:
+                    raise aiohttp.ClientPayloadError("an answer without an end")
+            return bytes(content), status, told
         except (aiohttp.ClientError, OSError) as error:
             self._handle_request_error(error)
+
+    def _get_request_args_kwargs(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        args, options = super()._get_request_args_kwargs(method, url, headers, post_data)
+        # Stripe never sends anybody elsewhere, and our key must not go there.
+        return args, {**options, "allow_redirects": False}
 
 
 def is_live(secret_key: str) -> bool:

@@ -44,6 +44,7 @@ from chuk.web.routes import Auth, RouteTable
 
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _log = logger("http")
+BANNER = "chuk"
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -215,6 +216,8 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     if request_id is not None:
         response.headers["X-Request-ID"] = request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
+    # Else the framework names itself and its version, to whoever looks for a hole in it.
+    response.headers[hdrs.SERVER] = BANNER
     decision = request.get(RATE_DECISION)
     if decision is not None:
         response.headers.update(decision.headers)
