@@ -170,7 +170,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         PaidWork(credit_service),
     ]
     deletions = _deletions(settings, books, stopped, payments, locks, owner, sharing.leadership)
-    sockets = OpenSockets(settings.chat.socket_idle_timeout)
+    sockets = OpenSockets(settings.chat.socket_idle_timeout, most=settings.chat.sockets_per_user)
     health = HealthCheck(
         {
             "models": lambda: catalog.is_loaded,
@@ -262,7 +262,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
     root[WIRING] = Wiring(parts, ready, close)
     root.middlewares.extend(
         [
-            identify,
+            identify(watching.requests),
             render_errors,
             limit_bodies(routes),
             require_auth(routes, bearers, rate_limits, addresses, locks),
@@ -369,6 +369,7 @@ def _look_interval(settings: Settings) -> float:
         chat.silence_interval,
         chat.stall_timeout,
         chat.socket_idle_timeout,
+        chat.socket_sign_in_timeout,
         upstream.first_byte_timeout,
         upstream.read_timeout,
     )
