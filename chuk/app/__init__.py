@@ -58,6 +58,7 @@ from chuk.app.sharing import make_sharing
 from chuk.app.sign_in import embedded_issuer, log_salt, token_verifier
 from chuk.app.speaking import Speaking, make_speech
 from chuk.app.streaming import make_streaming
+from chuk.app.watching import make_collector, make_watching
 from chuk.billing.erasure import UnreachableSubscription
 from chuk.billing.status import StatusDesk
 from chuk.books import Books, open_books
@@ -67,6 +68,7 @@ from chuk.credits.receipts import Receipts
 from chuk.credits.reconcile import Reconciler
 from chuk.credits.service import Credits
 from chuk.leadership import Leadership
+from chuk.metrics.site import METRICS
 from chuk.settings import Settings
 from chuk.tls import insist
 from chuk.web.addresses import ClientAddresses
@@ -122,7 +124,8 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         most_connections=settings.upstream.connections,
         user_agent=_USER_AGENT,
     )
-    models = choose_models(settings, session, push, embedded)
+    watching = make_watching()
+    models = choose_models(settings, session, push, embedded, watching.spans)
     verifier, tokens = token_verifier(settings, session)
     connections = Connections(settings.chat.stall_timeout)
     sharing = make_sharing(settings, owner, carries=lambda: len(connections))
@@ -149,7 +152,9 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         is_running=credit_service.is_open,
         leadership=sharing.leadership,
     )
-    streaming = make_streaming(settings, catalog, models.router, credit_service, sharing, owner)
+    streaming = make_streaming(
+        settings, catalog, models.router, credit_service, sharing, owner, watching.turns
+    )
     turns = streaming.turns
     forks = ForkServer(LIBRARIES)
     hearing = make_hearing(settings, credit_service, forks.run, embedded)
@@ -256,6 +261,10 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         )
         root[INBOX], root[EVENT_READER] = payments.billing.inbox, payments.reader
     root[OPENAPI] = openapi_document(routes)
+    root[METRICS] = make_collector(
+        *(root, watching, sharing, streaming, reconciler, watch),
+        *(each.queues for each in (converting, hearing, atelier, speaking, embedding)),
+    )
     parts = [tokens, sharing.part, Part("models", models.using, models.check), _books_part(books)]
     parts.append(payments.part if payments else Part("billing", "nobody", _no_billing))
     parts += [converting.part, hearing.part, speaking.part, atelier.part, embedding.part]

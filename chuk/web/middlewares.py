@@ -1,6 +1,6 @@
 """The chain that every request passes, outermost first:
 
-1. `identify`: the request's id, and one log line when it is over
+1. `identify`: the request's id, and one log line and one count when it is over
 2. `render_errors`: every error, the framework's own included, in the client's wire profile
 3. `limit_bodies`: a body that announces itself as too large is refused unread
 4. `require_auth`: a principal whose account is not locked, and whose API key, if it is one, may
@@ -40,6 +40,7 @@ from chuk.web.auth import authenticate
 from chuk.web.envelope import error_event, render_error, request_profile
 from chuk.web.keys import AUTH_FAILURE, PREPARED, PRINCIPAL, RATE_DECISION, REQUEST_ID
 from chuk.web.limits import RateLimits
+from chuk.web.request_meter import RequestMeter
 from chuk.web.routes import Auth, RouteTable
 
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -53,29 +54,37 @@ def _new_id() -> str:
     return f"{getrandbits(128):032x}"
 
 
-@web.middleware
-async def identify(request: web.Request, handler: Next) -> web.StreamResponse:
-    """Give the request its id; log what became of it."""
-    offered = request.headers.get("X-Request-ID", "")
-    request_id = request[REQUEST_ID] = offered if _SANE_ID.fullmatch(offered) else _new_id()
-    started = time.perf_counter()
-    status = 499  # what nginx calls a client that left before its answer
-    try:
-        response: web.StreamResponse = await handler(request)
-        status = response.status
-        return response
-    finally:
+def identify(meter: RequestMeter) -> Callable[..., Awaitable[web.StreamResponse]]:
+    """Give the request its id; log and count what became of it."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Next) -> web.StreamResponse:
+        offered = request.headers.get("X-Request-ID", "")
+        request_id = request[REQUEST_ID] = offered if _SANE_ID.fullmatch(offered) else _new_id()
+        started = time.perf_counter()
+        status = 499  # what nginx calls a client that left before its answer
         resource = request.match_info.route.resource
-        principal = request.get(PRINCIPAL)
-        _log.info(
-            "request",
-            id=request_id,
-            method=request.method,
-            route=None if resource is None else resource.canonical,
-            status=status,
-            ms=round((time.perf_counter() - started) * 1000, 1),
-            user=None if principal is None else principal.log_name,
-        )
+        route = None if resource is None else resource.canonical
+        with meter.request(request.method, route, request_id) as measured:
+            try:
+                response: web.StreamResponse = await handler(request)
+                status = response.status
+                return response
+            finally:
+                seconds = time.perf_counter() - started
+                principal = request.get(PRINCIPAL)
+                _log.info(
+                    "request",
+                    id=request_id,
+                    method=request.method,
+                    route=route,
+                    status=status,
+                    ms=round(seconds * 1000, 1),
+                    user=None if principal is None else principal.log_name,
+                )
+                measured.end(status, seconds)
+
+    return middleware
 
 
 @web.middleware

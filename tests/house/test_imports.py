@@ -24,6 +24,8 @@ ROOMS = {
     "scratch": "",
     "console": "",
     "settings": "",
+    "sd_notify": "settings",
+    "listening": "settings",
     "accounts": "credits.money",
     "catalog": "",
     "credits": "catalog.models",
@@ -31,6 +33,8 @@ ROOMS = {
     "chat": "credits catalog accounts.principal",
     "media": "credits catalog accounts.principal",
     "idempotency": "credits",
+    # It reads what the services count; none of them knows of it.
+    "metrics": f"settings web {SERVICES}",
     "web": (
         "settings accounts.bearers accounts.locks accounts.ports accounts.principal chat.events"
         " chat.ports credits.money"
@@ -57,10 +61,10 @@ ROOMS = {
     **dict.fromkeys(
         (
             *("__init__", "__main__", "app", "books", "cli", "commands", "complaints", "doctor"),
-            *("server", "supervision", "tls"),
+            *("departure", "entrance", "runner", "server", "supervision", "tls"),
         ),
-        "api adapters app books cli commands complaints doctor scratch server settings supervision"
-        f" tls web {SERVICES}",
+        "api adapters app books cli commands complaints departure doctor entrance listening metrics"
+        f" runner scratch sd_notify server settings supervision tls web {SERVICES}",
     ),
 }
 
