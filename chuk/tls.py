@@ -11,6 +11,7 @@ from pathlib import Path
 from aiohttp import web
 
 from chuk.logs import logger
+from chuk.sd_notify import Notifier
 from chuk.settings import Settings, SettingsError
 
 # Forward secrecy and authenticated encryption only; those of 1.3 are all so.
@@ -93,14 +94,22 @@ def certificate(settings: Settings) -> Certificate | None:
         raise SettingsError(error.setting, error.problem, error.file) from None
 
 
-def reload_on_hangup(shown: Certificate | None) -> None:
-    """Take the certificate anew at each SIGHUP from now on; there may be none to take."""
+def reload_on_hangup(shown: Certificate | None, notifier: Notifier | None = None) -> None:
+    """Take the certificate anew at each SIGHUP from now on; there may be none to take.
+
+    Args:
+        notifier: tells the service manager of it, where this is the process that it knows.
+    """
 
     def hang_up() -> None:
+        if notifier is not None:
+            notifier.reloading()
         if shown is None:
             _log.info("no_certificate_to_reload")
         else:
             shown.reload()
+        if notifier is not None:
+            notifier.ready()
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up)
 

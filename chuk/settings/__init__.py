@@ -22,6 +22,7 @@ from chuk.settings.sections import (
     Stripe,
     Supabase,
 )
+from chuk.settings.service_manager import ServiceManager, service_manager
 from chuk.settings.upstream import LocalModel, Routing, Upstream
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Redis",
     "Routing",
     "Server",
+    "ServiceManager",
     "Setting",
     "Settings",
     "SettingsError",
@@ -49,4 +51,5 @@ __all__ = [
     "Upstream",
     "describe",
     "load",
+    "service_manager",
 ]

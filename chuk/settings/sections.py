@@ -80,6 +80,11 @@ class Server:
         env="CHUK_APP_URL",
         check=is_url_or_empty,
     )
+    local_socket: str = setting(
+        "",
+        "Unix socket to answer at as well, for asking this very server how it is; empty: none.",
+        env="CHUK_LOCAL_SOCKET",
+    )
     shutdown_grace: float = setting(
         30.0,
         "Seconds that open streams get after SIGTERM.",

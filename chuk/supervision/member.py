@@ -13,6 +13,7 @@ from pathlib import Path
 
 from chuk.logs import log_failure
 from chuk.supervision.channel import Channel
+from chuk.supervision.doors import Doors
 
 _MODULE = "chuk.supervision.worker"
 
@@ -53,7 +54,7 @@ class Member:
     async def start(
         cls,
         door: int,
-        doors: Sequence[socket.socket],
+        doors: Doors,
         host: Path,
         on_word: Callable[[Member], None],
         *,
@@ -71,19 +72,20 @@ class Member:
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            descriptors = [socket_.fileno() for socket_ in doors]
+            descriptors = [socket_.fileno() for socket_ in doors.shared]
+            local = None if doors.local is None else doors.local.fileno()
             orders = {
                 "parent": os.getpid(),
                 "channel": theirs.fileno(),
                 "doors": descriptors,
                 "door": door,
+                "local": local,
                 "host": str(host),
                 "is_late": is_late,
             }
+            passed = [theirs.fileno(), *descriptors, *([] if local is None else [local])]
             try:
-                process = await start_python(
-                    _MODULE, json.dumps(orders), pass_fds=[theirs.fileno(), *descriptors]
-                )
+                process = await start_python(_MODULE, json.dumps(orders), pass_fds=passed)
             except OSError:
                 ours.close()
                 raise

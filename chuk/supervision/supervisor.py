@@ -11,23 +11,23 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 from pathlib import Path
 from typing import Any
 
+from chuk.departure import LAST_WORDS, Stop
+from chuk.listening import address_of
 from chuk.logs import logger
 from chuk.scratch import own_folder
-from chuk.server import Stop, address_of, announce, has_terminal, stop_on_signals
-from chuk.settings import Settings
-from chuk.supervision.doors import make_doors
+from chuk.sd_notify import Notifier
+from chuk.server import announce, has_terminal, stop_on_signals
+from chuk.settings import Settings, service_manager
+from chuk.supervision.doors import Doors, open_doors
 from chuk.supervision.host import HostKeeper
 from chuk.supervision.member import Member
 from chuk.supervision.pauses import Pauses
 
 # Of workers that end before they have served, one after the other.
 _MOST_STILLBORN = 4
-# After its grace a worker ends its streams and its books, in seconds.
-_LAST_WORDS = 30.0
 _HURRY = 15.0
 
 _log = logger("supervisor")
@@ -56,19 +56,21 @@ async def supervise(settings: Settings, workers: int, *, quickstart: bool = Fals
         WorkersFailed: they do not come up.
     """
     stop = stop_on_signals()
-    doors = make_doors(settings, workers)
+    manager = service_manager()
+    notifier = Notifier(manager)
+    doors = open_doors(settings, workers, manager.sockets)
     try:
         with own_folder(settings.server.data_dir) as folder:
             host = HostKeeper(settings, folder / "host")
             host.start()
             try:
-                supervisor = Supervisor(settings, doors, folder / "host", stop)
-                await supervisor.run(quickstart=quickstart)
+                crew = Supervisor(settings, workers, doors, folder / "host", stop, notifier)
+                async with notifier.alive():
+                    await crew.run(quickstart=quickstart)
             finally:
                 await host.close()
     finally:
-        for door in doors:
-            door.close()
+        doors.close()
 
 
 class _Slot:
@@ -87,19 +89,27 @@ class Supervisor:
     """Keeps every slot taken.
 
     Args:
-        doors: the sockets, one for each worker.
+        workers: so many slots.
         host: the path of the host's socket.
         stop: what the signals ask for.
+        notifier: tells the service manager how all are.
     """
 
     def __init__(
-        self, settings: Settings, doors: list[socket.socket], host: Path, stop: Stop
+        self,
+        settings: Settings,
+        workers: int,
+        doors: Doors,
+        host: Path,
+        stop: Stop,
+        notifier: Notifier,
     ) -> None:
         self._settings = settings
         self._doors = doors
         self._host = host
         self._stop = stop
-        self._slots = [_Slot(number) for number in range(len(doors))]
+        self._notifier = notifier
+        self._slots = [_Slot(number) for number in range(workers)]
         self._members: set[Member] = set()
         self._is_up = False
         self._is_ending = False
@@ -133,8 +143,8 @@ class Supervisor:
             if self._failure.done():
                 self._stop.hurry.set()
             # From now on each worker has them for itself, and the last one closes them.
-            for door in self._doors:
-                door.close()
+            self._doors.close()
+            self._notifier.stopping(self._patience())
             await self._end_all()
         if self._failure.done():
             self._failure.result()
@@ -148,18 +158,21 @@ class Supervisor:
             self._change.clear()
             await self._change.wait()
         self._is_up = True
-        address = address_of(self._settings, self._doors[0])
+        address = address_of(self._settings, self._doors.shared[0])
         announce(address)
+        self._notifier.ready()
         if quickstart and (first := self._slots[0].member) is not None:
             first.guide(address)
         while True:
             await self._rolls.wait()
             self._rolls.clear()
             _log.info("replacing all workers")
+            self._notifier.reloading()
             for slot in self._slots:
                 # One whose settings are wrong shows that the others' would be too.
                 if not await self._replace(slot):
                     break
+            self._notifier.ready()
 
     async def _keep(self, slot: _Slot) -> None:
         """Put a worker into the slot whenever there is none."""
@@ -238,7 +251,7 @@ class Supervisor:
             for slot in self._slots
             if slot.member in self._members and slot.member.is_ready
         }
-        left = {slot.door for slot in self._slots} - serving.keys()
+        left = set(range(len(self._doors.shared))) - serving.keys()
         for member in self._members:
             if member.is_ready:
                 is_serving = serving.get(member.door) is member
@@ -273,13 +286,16 @@ class Supervisor:
 
     async def _end_all(self) -> None:
         """Let every worker drain, and see it gone."""
-        how = "hurry" if self._stop.hurry.is_set() else "drain"
+        # At doors that are lent somebody else takes over, now or later: who comes there waits.
+        gently = "retire" if self._doors.are_lent else "drain"
+        how = "hurry" if self._stop.hurry.is_set() else gently
         for member in self._members:
             member.end(how)
         gone = asyncio.create_task(self._all_gone())
         hurry = asyncio.create_task(self._stop.hurry.wait())
-        patience = self._settings.server.shutdown_grace + _LAST_WORDS
-        await asyncio.wait({gone, hurry}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            {gone, hurry}, timeout=self._patience(), return_when=asyncio.FIRST_COMPLETED
+        )
         hurry.cancel()
         for member in self._members:
             member.end("hurry")
@@ -288,6 +304,9 @@ class Supervisor:
             _log.error("worker killed", worker=member.door, process=member.process_id)
             member.kill()
         await gone
+
+    def _patience(self) -> float:
+        return self._settings.server.shutdown_grace + LAST_WORDS
 
     async def _all_gone(self) -> None:
         while self._members:

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from chuk.server import listening_socket
+from chuk.listening import listening_socket
 from chuk.settings import SettingsError, load
 from chuk.tls import Certificate, UnusableCertificate, certificate
 from tests.certificates import Authority, Pair, serial_of
