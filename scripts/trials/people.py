@@ -42,7 +42,7 @@ async def people(
     assert issuer is not None
     ids = [uuid4() for _ in range(count)]
     await give(environ, folder, ids, euros=euros)
-    return [Person(id, {"Authorization": f"Bearer {issuer.token(id, _VALID)}"}) for id in ids]
+    return [Person(user, {"Authorization": f"Bearer {issuer.token(user, _VALID)}"}) for user in ids]
 
 
 async def give(

@@ -59,9 +59,12 @@ async def soak(seconds: float, hands: int, pause: float) -> int:
             "CHUK_DATA_DIR": str(folder / "data"),
             "REDIS_URL": redis.url,
             **openrouter_environ(upstream),
-            **{"FAL_KEY": fal.key, "FAL_QUEUE_URL": fal.queue_url},
-            **{"GROQ_API_KEY": groq.api_key, "GROQ_BASE_URL": groq.base_url},
-            **{"INWORLD_API_KEY": inworld.api_key, "INWORLD_BASE_URL": inworld.base_url},
+            "FAL_KEY": fal.key,
+            "FAL_QUEUE_URL": fal.queue_url,
+            "GROQ_API_KEY": groq.api_key,
+            "GROQ_BASE_URL": groq.base_url,
+            "INWORLD_API_KEY": inworld.api_key,
+            "INWORLD_BASE_URL": inworld.base_url,
         }
         crowd = await people(environ, folder, 40)
         trial = await running.enter_async_context(on_trial(environ, folder))

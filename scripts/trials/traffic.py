@@ -18,7 +18,18 @@ from trials.rig import CHECKOUT, Trial
 
 _KEPT = CHECKOUT / "tests" / "media" / "files" / "kept"
 _FILES = ("report.docx", "book.xlsx", "deck.pptx", "report.odt", "columns.pdf", "report.rtf")
-_WORDS = "stream river stone cloud forest harbour winter letter garden bridge".split()
+_WORDS = [
+    "stream",
+    "river",
+    "stone",
+    "cloud",
+    "forest",
+    "harbour",
+    "winter",
+    "letter",
+    "garden",
+    "bridge",
+]
 
 
 class Traffic:

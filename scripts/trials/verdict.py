@@ -31,8 +31,12 @@ class Verdict:
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Rows under their heads, each column as wide as it has to be; figures to the right."""
     texts = [[_text(cell) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in [list(heads), *texts]) for column in range(len(heads))]
-    right = [bool(rows) and isinstance(rows[0][column], int | float) for column in range(len(heads))]
+    widths = [
+        max(len(row[column]) for row in [list(heads), *texts]) for column in range(len(heads))
+    ]
+    right = [
+        bool(rows) and isinstance(rows[0][column], int | float) for column in range(len(heads))
+    ]
 
     def line(cells: Sequence[str]) -> str:
         return "  ".join(
@@ -40,7 +44,9 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
             for cell, width, is_right in zip(cells, widths, right, strict=True)
         ).rstrip()
 
-    return "\n".join([line(list(heads)), line(["-" * width for width in widths]), *map(line, texts)])
+    return "\n".join(
+        [line(list(heads)), line(["-" * width for width in widths]), *map(line, texts)]
+    )
 
 
 def _text(cell: object) -> str:
