@@ -58,6 +58,7 @@ from chuk.app.sharing import make_sharing
 from chuk.app.sign_in import embedded_issuer, log_salt, token_verifier
 from chuk.app.speaking import Speaking, make_speech
 from chuk.app.streaming import make_streaming
+from chuk.app.telemetry import make_telemetry
 from chuk.app.watching import make_collector, make_watching
 from chuk.billing.erasure import UnreachableSubscription
 from chuk.billing.status import StatusDesk
@@ -124,7 +125,8 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         most_connections=settings.upstream.connections,
         user_agent=_USER_AGENT,
     )
-    watching = make_watching()
+    telemetry = make_telemetry(settings)
+    watching = make_watching(telemetry.spans)
     models = choose_models(settings, session, push, embedded, watching.spans)
     verifier, tokens = token_verifier(settings, session)
     connections = Connections(settings.chat.stall_timeout)
@@ -188,6 +190,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
     )
 
     async def run(_app: web.Application) -> AsyncIterator[None]:
+        telemetry.start()
         await sharing.start()
         await streaming.start()
         if models.server is not None:
@@ -230,6 +233,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         await sharing.close()
         push.close()
         await session.close()
+        await telemetry.close()
 
     async def drain(_app: web.Application) -> None:
         await streaming.drain()

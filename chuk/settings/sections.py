@@ -27,6 +27,7 @@ from chuk.settings.values import (
     not_empty,
     positive,
 )
+from chuk.settings.watching import Metrics, Telemetry
 
 
 @dataclass(frozen=True)
@@ -363,6 +364,8 @@ class Settings:
     routing: Routing = Routing()
     supabase: Supabase = Supabase()
     redis: Redis = Redis()
+    metrics: Metrics = Metrics()
+    telemetry: Telemetry = Telemetry()
     media: Media = Media()
     groq: Groq = Groq()
     fal: Fal = Fal()

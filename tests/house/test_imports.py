@@ -61,7 +61,7 @@ ROOMS = {
     **dict.fromkeys(
         (
             *("__init__", "__main__", "app", "books", "cli", "commands", "complaints", "doctor"),
-            *("departure", "entrance", "runner", "server", "supervision", "tls"),
+            *("arrival", "departure", "entrance", "runner", "server", "supervision", "tls"),
         ),
         "api adapters app books cli commands complaints departure doctor entrance listening metrics"
         f" runner scratch sd_notify server settings supervision tls web {SERVICES}",
