@@ -56,6 +56,7 @@ def inherited_sockets(settings: Settings, descriptors: Sequence[int]) -> list[so
         # Not for our own children.
         taken.set_inheritable(False)
         if taken.type != socket.SOCK_STREAM:
+            taken.close()
             raise OSError(f"descriptor {descriptor}, which was handed over, is no stream socket")
         if taken.family != socket.AF_UNIX:
             _set_for_connections(taken, settings)

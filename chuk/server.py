@@ -12,6 +12,7 @@ from aiohttp import web
 from chuk import logs
 from chuk.api.keys import CATALOG
 from chuk.app import WIRING, build_app, embedded_issuer
+from chuk.arrival import until_useful
 from chuk.departure import LAST_WORDS, Departure, Stop
 from chuk.entrance import Entrance
 from chuk.errors import ModelUnavailable
@@ -55,6 +56,10 @@ async def serve(settings: Settings, *, quickstart: bool = False) -> None:
         try:
             tls = None if shown is None else shown.context
             entrance = Entrance(runner, doors, tls, local)
+            await entrance.take_from(set())
+            if lent:
+                # Another server may still serve there, which this one is to take over from.
+                await until_useful(app, stop.asked)
             await entrance.take_from(set(range(len(doors))))
             address = address_of(settings, doors[0])
             announce(address)

@@ -197,9 +197,11 @@ class Supervisor:
         return await asyncio.shield(hiring)
 
     async def _started(self, door: int) -> Member | None:
+        # At lent doors another server may still serve, which this one is to take over from.
+        is_late = self._is_up or self._doors.are_lent
         try:
             member = await Member.start(
-                door, self._doors, self._host, self._on_word, is_late=self._is_up
+                door, self._doors, self._host, self._on_word, is_late=is_late
             )
         except OSError as error:
             _log.error("worker not started", worker=door, reason=error.strerror)

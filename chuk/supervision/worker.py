@@ -18,12 +18,12 @@ import uvloop
 from aiohttp import web
 
 from chuk.adapters.confinement import die_with
-from chuk.app import WIRING, build_app
+from chuk.app import build_app
 from chuk.app.embedded import at_host
+from chuk.arrival import until_useful
 from chuk.complaints import EXPECTED, complaint
 from chuk.departure import Departure, Stop
 from chuk.entrance import Entrance
-from chuk.errors import ModelUnavailable
 from chuk.logs import log_failure, logger
 from chuk.runner import make_runner
 from chuk.scratch import own_folder
@@ -31,8 +31,6 @@ from chuk.server import calm_garbage_collector, print_guide, start_log
 from chuk.settings import Settings, load
 from chuk.supervision.channel import Channel
 from chuk.tls import certificate, reload_on_hangup
-
-_USEFUL_WITHIN = 10.0
 
 
 def main() -> int:
@@ -109,7 +107,7 @@ class _Worker:
             entrance = Entrance(runner, doors, tls, local)
             obeying = asyncio.create_task(self._obey(app, entrance), name="the supervisor's orders")
             if is_late:
-                await self._until_useful(app)
+                await until_useful(app, self._stop.asked)
             if not self._stop.asked.is_set():
                 await entrance.take_from({own})
                 calm_garbage_collector()
@@ -120,15 +118,6 @@ class _Worker:
             await runner.cleanup()
             for task in filter(None, (obeying, self._guide)):
                 task.cancel()
-
-    async def _until_useful(self, app: web.Application) -> None:
-        """Wait until chats can be served, but not for ever: the others cannot either, perhaps."""
-        useful = asyncio.create_task(_has_models(app))
-        stopped = asyncio.create_task(self._stop.asked.wait())
-        await asyncio.wait({useful, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (useful, stopped):
-            task.cancel()
-        await asyncio.wait({useful, stopped})
 
     async def _obey(self, app: web.Application, entrance: Entrance) -> None:
         try:
@@ -153,14 +142,6 @@ class _Worker:
         if how == "hurry":
             self._stop.hurry.set()
         self._stop.asked.set()
-
-
-async def _has_models(app: web.Application) -> None:
-    try:
-        async with asyncio.timeout(_USEFUL_WITHIN):
-            await app[WIRING].ready()
-    except (TimeoutError, ModelUnavailable):
-        logger("worker").warning("serving without models")
 
 
 if __name__ == "__main__":

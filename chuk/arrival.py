@@ -1,0 +1,34 @@
+"""When a server that others can stand in for should begin: not before it is of use."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from chuk.app import WIRING
+from chuk.errors import ModelUnavailable
+from chuk.logs import logger
+
+_USEFUL_WITHIN = 10.0
+
+
+async def until_useful(app: web.Application, stopped: asyncio.Event) -> None:
+    """Wait until chats can be served, or until this server is to stop.
+
+    But not for ever, in seconds: the others cannot either, perhaps.
+    """
+    useful = asyncio.create_task(_has_models(app))
+    is_stopped = asyncio.create_task(stopped.wait())
+    await asyncio.wait({useful, is_stopped}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (useful, is_stopped):
+        task.cancel()
+    await asyncio.wait({useful, is_stopped})
+
+
+async def _has_models(app: web.Application) -> None:
+    try:
+        async with asyncio.timeout(_USEFUL_WITHIN):
+            await app[WIRING].ready()
+    except (TimeoutError, ModelUnavailable):
+        logger("server").warning("serving without models")
