@@ -28,7 +28,7 @@ from chuk.logs import failures
 from chuk.media.jobs import Jobs
 from chuk.metrics import chat, machine, money
 from chuk.metrics.collector import Collector, Reading
-from chuk.spans import NO_SPANS, Spans
+from chuk.spans import Spans
 from chuk.web.keys import CONNECTIONS, RATE_LIMITS, SOCKETS
 from chuk.web.request_meter import RequestMeter
 from chuk.web.watch import Watch
@@ -43,7 +43,7 @@ class Watching:
     turns: TurnMeter
 
 
-def make_watching(spans: Spans = NO_SPANS) -> Watching:
+def make_watching(spans: Spans) -> Watching:
     """Meters that have counted nothing yet."""
     return Watching(spans, RequestMeter(spans), TurnMeter(spans))
 
