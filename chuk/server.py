@@ -18,6 +18,7 @@ from chuk.entrance import Entrance
 from chuk.errors import ModelUnavailable
 from chuk.listening import address_of, inherited_sockets, listening_socket, local_socket
 from chuk.logs import logger
+from chuk.metrics.site import METRICS, MetricsSite
 from chuk.runner import make_runner
 from chuk.scratch import own_folder
 from chuk.sd_notify import Notifier
@@ -53,7 +54,9 @@ async def serve(settings: Settings, *, quickstart: bool = False) -> None:
         departure = Departure(app, settings.server.shutdown_grace, stop)
         runner = make_runner(app)
         await runner.setup()
+        metrics = MetricsSite(app[METRICS].families)
         try:
+            await metrics.listen_as(settings.metrics)
             tls = None if shown is None else shown.context
             entrance = Entrance(runner, doors, tls, local)
             await entrance.take_from(set())
@@ -68,6 +71,8 @@ async def serve(settings: Settings, *, quickstart: bool = False) -> None:
             async with notifier.alive():
                 notifier.ready()
                 await stop.asked.wait()
+                # Whoever takes over has the port to itself.
+                await metrics.close()
                 notifier.stopping(settings.server.shutdown_grace + LAST_WORDS)
                 guide.cancel()
                 await departure.run(runner, entrance, is_relieved=bool(lent))

@@ -12,6 +12,7 @@ from aiohttp import hdrs, web
 from prometheus_client.metrics_core import Metric
 
 from chuk.metrics.collector import Collector, exposition
+from chuk.settings import Metrics
 
 METRICS = web.AppKey("metrics", Collector)
 
@@ -39,6 +40,15 @@ class MetricsSite:
         """Where it listens."""
         port: int = self._runner.addresses[0][1]
         return port
+
+    async def listen_as(self, settings: Metrics) -> None:
+        """Answer where the settings say; where they say nothing, not at all.
+
+        Raises:
+            OSError: as `listen`.
+        """
+        if settings.port:
+            await self.listen(settings.host, settings.port)
 
     async def listen(self, host: str, port: int) -> None:
         """Answer at this address; 0 picks a free port.
@@ -70,7 +80,8 @@ class MetricsSite:
 
     async def close(self) -> None:
         """Answer no more. Idempotent."""
-        await self._runner.cleanup()
+        if self._runner.server is not None:
+            await self._runner.cleanup()
         if self._path is not None:
             with suppress(FileNotFoundError):
                 os.unlink(self._path)

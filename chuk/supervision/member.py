@@ -28,6 +28,7 @@ class Member:
         is_leaving: whether it wants to, and nothing has come of it yet.
         code: its exit code, once it has ended.
         problem: why it could not serve, with the exit code for it, if it said so.
+        numbers: the socket where it says what it has counted; None: nobody wants to know.
     """
 
     def __init__(
@@ -36,7 +37,9 @@ class Member:
         process: asyncio.subprocess.Process,
         channel: Channel,
         on_word: Callable[[Member], None],
+        numbers: Path | None = None,
     ) -> None:
+        self.numbers = numbers
         self.door = door
         self.doors = {door}
         self.is_ready = False
@@ -59,6 +62,7 @@ class Member:
         on_word: Callable[[Member], None],
         *,
         is_late: bool,
+        numbers: Path | None = None,
     ) -> Member:
         """Start one.
 
@@ -66,6 +70,7 @@ class Member:
             host: the socket of the machine's host of models.
             is_late: others serve already, so that it need not before it knows the models.
             on_word: called whenever something of this has changed.
+            numbers: where it is to say what it has counted.
 
         Raises:
             OSError: this machine makes no more processes.
@@ -82,6 +87,7 @@ class Member:
                 "local": local,
                 "host": str(host),
                 "is_late": is_late,
+                "numbers": None if numbers is None else str(numbers),
             }
             passed = [theirs.fileno(), *descriptors, *([] if local is None else [local])]
             try:
@@ -89,7 +95,7 @@ class Member:
             except OSError:
                 ours.close()
                 raise
-        return cls(door, process, await Channel.over(ours), on_word)
+        return cls(door, process, await Channel.over(ours), on_word, numbers)
 
     @property
     def process_id(self) -> int:

@@ -12,11 +12,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from chuk.departure import LAST_WORDS, Stop
 from chuk.listening import address_of
 from chuk.logs import logger
+from chuk.metrics.site import MetricsSite
 from chuk.scratch import own_folder
 from chuk.sd_notify import Notifier
 from chuk.server import announce, has_terminal, stop_on_signals
@@ -24,6 +26,7 @@ from chuk.settings import Settings, service_manager
 from chuk.supervision.doors import Doors, open_doors
 from chuk.supervision.host import HostKeeper
 from chuk.supervision.member import Member
+from chuk.supervision.numbers import CrewNumbers
 from chuk.supervision.pauses import Pauses
 
 # Of workers that end before they have served, one after the other.
@@ -119,10 +122,13 @@ class Supervisor:
         self._replacements: set[asyncio.Task[None]] = set()
         self._change = asyncio.Event()
         self._rolls = asyncio.Event()
+        self._numbers = CrewNumbers(lambda: self._members)
 
     async def run(self, *, quickstart: bool) -> None:
         """Run until told to stop. Raises `WorkersFailed`."""
         # Of a terminal that is closed it means the end; without one, as everywhere, new settings.
+        metrics = MetricsSite(self._numbers.families)
+        await metrics.listen_as(self._settings.metrics)
         on_hangup = self._stop.signal if has_terminal() else self._rolls.set
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hangup)
         stopped = asyncio.create_task(self._stop.asked.wait())
@@ -142,6 +148,8 @@ class Supervisor:
                 await asyncio.wait(self._hirings)
             if self._failure.done():
                 self._stop.hurry.set()
+            # Whoever takes over has the port to itself.
+            await metrics.close()
             # From now on each worker has them for itself, and the last one closes them.
             self._doors.close()
             self._notifier.stopping(self._patience())
@@ -200,8 +208,11 @@ class Supervisor:
         # At lent doors another server may still serve, which this one is to take over from.
         is_late = self._is_up or self._doors.are_lent
         try:
+            numbers = None
+            if self._settings.metrics.port:
+                numbers = self._host.with_name(f"numbers-{token_hex(4)}")
             member = await Member.start(
-                door, self._doors, self._host, self._on_word, is_late=is_late
+                door, self._doors, self._host, self._on_word, is_late=is_late, numbers=numbers
             )
         except OSError as error:
             _log.error("worker not started", worker=door, reason=error.strerror)
@@ -261,6 +272,7 @@ class Supervisor:
 
     def _pause_after(self, slot: _Slot, member: Member | None) -> float:
         """How long to wait after a death; logs it, and gives up where it is in vain."""
+        self._numbers.deaths += 1
         now = asyncio.get_running_loop().time()
         pause = slot.pauses.after(0.0 if member is None else now - member.begun)
         code = None if member is None else member.code

@@ -25,6 +25,7 @@ from chuk.complaints import EXPECTED, complaint
 from chuk.departure import Departure, Stop
 from chuk.entrance import Entrance
 from chuk.logs import log_failure, logger
+from chuk.metrics.site import METRICS, MetricsSite
 from chuk.runner import make_runner
 from chuk.scratch import own_folder
 from chuk.server import calm_garbage_collector, print_guide, start_log
@@ -48,7 +49,8 @@ async def _work(orders: dict[str, Any]) -> int:
         settings = load()
         start_log(settings)
         with own_folder(settings.server.data_dir):
-            worker = _Worker(settings, channel, Path(orders["host"]))
+            numbers = None if orders["numbers"] is None else Path(orders["numbers"])
+            worker = _Worker(settings, channel, Path(orders["host"]), numbers)
             await worker.serve(doors, orders["door"], local, is_late=orders["is_late"])
     except EXPECTED as error:
         code, sentence = complaint(error)
@@ -69,10 +71,13 @@ def _taken_over(descriptor: int) -> socket.socket:
 class _Worker:
     """What one worker has to do."""
 
-    def __init__(self, settings: Settings, channel: Channel, host: Path) -> None:
+    def __init__(
+        self, settings: Settings, channel: Channel, host: Path, numbers: Path | None
+    ) -> None:
         self._settings = settings
         self._channel = channel
         self._host = host
+        self._numbers = numbers
         self._stop = Stop()
         # Set when others take over, so that no client needs to notice.
         self._retires = asyncio.Event()
@@ -102,7 +107,10 @@ class _Worker:
         runner = make_runner(app)
         await runner.setup()
         obeying = None
+        numbers = MetricsSite(app[METRICS].families)
         try:
+            if self._numbers is not None:
+                await numbers.listen_at(self._numbers)
             tls = None if shown is None else shown.context
             entrance = Entrance(runner, doors, tls, local)
             obeying = asyncio.create_task(self._obey(app, entrance), name="the supervisor's orders")
@@ -115,6 +123,7 @@ class _Worker:
             await self._stop.asked.wait()
             await departure.run(runner, entrance, is_relieved=self._retires.is_set())
         finally:
+            await numbers.close()
             await runner.cleanup()
             for task in filter(None, (obeying, self._guide)):
                 task.cancel()
