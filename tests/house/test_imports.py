@@ -63,8 +63,8 @@ ROOMS = {
             *("__init__", "__main__", "app", "books", "cli", "commands", "complaints", "doctor"),
             *("arrival", "departure", "entrance", "runner", "server", "supervision", "tls"),
         ),
-        "api adapters app books cli commands complaints departure doctor entrance listening metrics"
-        f" runner scratch sd_notify server settings supervision tls web {SERVICES}",
+        "adapters api app arrival books cli commands complaints departure doctor entrance listening"
+        f" metrics runner scratch sd_notify server settings supervision tls web {SERVICES}",
     ),
 }
 
