@@ -227,6 +227,9 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     response.headers["X-Content-Type-Options"] = "nosniff"
     # Else the framework names itself and its version, to whoever looks for a hole in it.
     response.headers[hdrs.SERVER] = BANNER
+    if PRINCIPAL in request and hdrs.ETAG not in response.headers:
+        # It is about one person, and none of the machines between needs a copy.
+        response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
     decision = request.get(RATE_DECISION)
     if decision is not None:
         response.headers.update(decision.headers)
