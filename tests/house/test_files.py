@@ -25,7 +25,9 @@ TALKATIVE = {"cli.py", "doctor.py", "server.py"}
 
 def repository_files() -> list[Path]:
     """All text files that belong to the repository, but for this one, which names it all."""
-    folders = (ROOT / name for name in (".ci", "chuk", "config", "locks", "scripts", "tests"))
+    folders = (
+        ROOT / name for name in (".ci", "chuk", "config", "docs", "locks", "scripts", "tests")
+    )
     inside = (path for folder in folders for path in folder.rglob("*"))
     paths = {*ROOT.glob("*.*"), ROOT / "LICENSE", *inside} - {ROOT / ".env", Path(__file__)}
     return sorted(
