@@ -115,8 +115,8 @@ _MEANINGS = {
     "api_key_env": "The environment variable with the server's key, if it wants one.",
     "zdr": "Your word that it keeps nothing of what it is sent; without it, true only for a "
     "server on a private address. The models of one without are never offered.",
-    "name": "The model's name: what people are shown, or, of a server's own model, what that server "
-    "calls it.",
+    "name": "The model's name: what people are shown; of a server's own model, what that "
+    "server calls it.",
     "id": "What clients call it; without it `<server>/<name>`.",
     "description": "What people are told of it.",
     "context_length": "Tokens of a conversation.",
