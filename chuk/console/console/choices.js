@@ -88,8 +88,8 @@ function showPrices() {
   const provider = chosenModel()?.providers.find((each) => each.slug === by("provider").value);
   if (provider === undefined) return;
   const lines = [
-    ["Question", price(provider.pricing.prompt), "for a million tokens"],
-    ["Answer", price(provider.pricing.completion), "for a million tokens"],
+    ["Question", price(provider.pricing.prompt), "a million tokens"],
+    ["Answer", price(provider.pricing.completion), "a million tokens"],
     ["Context", compact(provider.context_length), "tokens"],
   ];
   if (provider.pricing.request) lines.push(["Request", money(provider.pricing.request * toEuros), "each"]);

@@ -5,7 +5,7 @@ import { allowRecordings, startBringing } from "./bringing.js";
 import { allowSpeech, clearChat, startChat, watchScrolling } from "./chat.js";
 import { loadChoices, startChoices } from "./choices.js";
 import { startDrawing } from "./drawing.js";
-import { by } from "./elements.js";
+import { by, make } from "./elements.js";
 import { money } from "./money.js";
 import { limitSpeech } from "./speech.js";
 import { keepToken, token } from "./token.js";
@@ -21,9 +21,9 @@ async function showPurse() {
   const purse = by("purse");
   try {
     const status = await data({ path: "/v1/user/status", quiet: true });
-    const parts = [`${money(status.credits_remaining)} left`];
-    if (status.free_messages_remaining) parts.push(`${status.free_messages_remaining} free messages`);
-    purse.textContent = parts.join(" · ");
+    const free = status.free_messages_remaining;
+    const more = free ? make("span", { class: "more" }, ` · ${free} free message${free === 1 ? "" : "s"}`) : "";
+    purse.replaceChildren(`${money(status.credits_remaining)} left`, more);
   } catch (error) {
     const isKey = error instanceof ApiError && error.status === FORBIDDEN;
     purse.textContent = isKey ? "API key" : "Balance unknown";

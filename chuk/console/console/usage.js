@@ -7,11 +7,16 @@ import { compact, count, money } from "./money.js";
 
 const DAY = 86_400_000;
 const WRITTEN = { charged_eur: money, total_tokens: compact, requests: count };
+const NARROW = matchMedia("(max-width: 620px)");
 const NAMES = { charged_eur: "Cost", total_tokens: "Tokens", requests: "Requests" };
+
+let shown = null;
 
 /** Make the page's controls work. */
 export function startUsage() {
-  for (const id of ["measure", "span"]) by(id).addEventListener("change", showUsage);
+  by("span").addEventListener("change", showUsage);
+  by("measure").addEventListener("change", drawUsage);
+  NARROW.addEventListener("change", drawUsage);
 }
 
 /** Fetch and draw. */
@@ -24,22 +29,27 @@ export async function showUsage() {
     const [byDay, byModel] = await Promise.all(
       ["day", "model"].map((each) => data({ path: `/v1/user/usage?by=${each}&from=${first}` })),
     );
-    draw(everyDay(byDay.sums, first, days), byModel.sums);
+    shown = { days: everyDay(byDay.sums, first, days), models: byModel.sums };
+    drawUsage();
   } catch (error) {
     failure.textContent = failureText(error);
     failure.hidden = false;
+    shown = null;
     by("charts").replaceChildren();
   }
 }
 
-function draw(days, models) {
+function drawUsage() {
+  if (shown === null) return;
+  const { days, models } = shown;
+  const width = NARROW.matches ? 340 : 640;
   const measure = by("measure").value;
   const write = WRITTEN[measure];
   const name = NAMES[measure];
   const ranked = [...models].sort((one, other) => other[measure] - one[measure]);
   by("charts").replaceChildren(
-    panel(`${name} by day`, "Day", columns(days, measure, write, name), days.filter((day) => day.requests).reverse()),
-    panel(`${name} by model`, "Model", bars(ranked, measure, write, name), ranked),
+    panel(`${name} by day`, "Day", columns(days, measure, write, name, width), days.filter((day) => day.requests).reverse()),
+    panel(`${name} by model`, "Model", bars(ranked, measure, write, name, width), ranked),
   );
 }
 
