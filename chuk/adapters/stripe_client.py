@@ -95,6 +95,9 @@ class StripeClient:
                 answer = await self._client.raw_request_async(method, path, **params)
         except TimeoutError:
             raise ProviderTimeout(_TOO_SLOW) from None
+        except UnicodeDecodeError:
+            # The library writes an answer into its log before it looks at it.
+            raise nonsense() from None
         except stripe.StripeError as error:
             failure = _translated(error)
             if not isinstance(failure, Missing):
@@ -134,13 +137,15 @@ class _Transport(stripe.AIOHTTPClient):
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
         try:
-            body, status, told = await self.request_stream_async(method, url, headers, post_data)
-            content = bytearray()
-            async for piece in body.iter_any():
-                content += piece
-                if len(content) > _MAX_ANSWER:
-                    raise aiohttp.ClientPayloadError("an answer without an end")
-            return bytes(content), status, told
+            args, options = self._get_request_args_kwargs(method, url, headers, post_data)
+            async with self._session.request(*args, **options) as answer:
+                content = bytearray()
+                async for piece in answer.content.iter_any():
+                    content += piece
+                    if len(content) > _MAX_ANSWER:
+                        answer.close()
+                        raise aiohttp.ClientPayloadError("an answer without an end")
+                return bytes(content), answer.status, answer.headers
         except (aiohttp.ClientError, OSError) as error:
             self._handle_request_error(error)
 
