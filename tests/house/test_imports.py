@@ -26,6 +26,7 @@ ROOMS = {
     "settings": "",
     "sd_notify": "settings",
     "listening": "settings",
+    "backups": "adapters scratch",
     "accounts": "credits.money",
     "catalog": "",
     "credits": "catalog.models",
@@ -63,7 +64,7 @@ ROOMS = {
             *("__init__", "__main__", "app", "books", "cli", "commands", "complaints", "doctor"),
             *("arrival", "departure", "entrance", "runner", "server", "supervision", "tls"),
         ),
-        "adapters api app arrival books cli commands complaints departure doctor entrance listening"
+        "adapters api app arrival backups books cli commands complaints departure doctor entrance listening"
         f" metrics runner scratch sd_notify server settings supervision tls web {SERVICES}",
     ),
 }
