@@ -1,0 +1,69 @@
+"""The server as strangers find it: over its public address, through whatever stands in front."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+from cryptography import x509
+
+from chuk import __version__
+from chuk.doctor.certificates import judge_dates
+from chuk.doctor.examined import Examined
+from chuk.doctor.findings import Finding, fail, ok, warn
+
+_NAME = "public address"
+_HSTS = "Strict-Transport-Security"
+_START = "Start the server, or look at DNS, the firewall and the proxy."
+
+
+async def look(examined: Examined) -> list[Finding]:
+    """Ask for its health there."""
+    url = examined.public_url
+    if not url:
+        advice = "Set CHUK_PUBLIC_URL: links to pictures and back from Stripe are made of it."
+        return [warn(_NAME, "CHUK_PUBLIC_URL is not set", advice)]
+    try:
+        async with examined.session.get(f"{url}/health", allow_redirects=False) as answer:
+            shown = _certificate(answer)
+            body: Any = await answer.json(content_type=None)
+            found = [judge_health(url, answer.status, body)]
+            has_hsts = _HSTS in answer.headers
+    except aiohttp.ClientConnectorCertificateError as error:
+        reason = getattr(error.certificate_error, "verify_message", "") or "not trusted"
+        says = f"{url} shows a certificate that is refused: {reason}"
+        return [fail(_NAME, says, "Renew it; the file must hold the whole chain, for this host.")]
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        return [fail(_NAME, f"{url} cannot be reached: {type(error).__name__}", _START)]
+    except ValueError:
+        return [fail(_NAME, f"{url}/health answers with something that is not ours", _START)]
+    if shown is not None:
+        found.append(judge_dates(_NAME, shown, datetime.now(UTC)))
+        if not has_hsts:
+            advice = f"Let the proxy send {_HSTS}, as config/nginx.conf and config/Caddyfile do."
+            found.append(warn(_NAME, "browsers are not told to stay on HTTPS", advice))
+    return found
+
+
+def judge_health(url: str, status: int, body: Any) -> Finding:
+    """What an answer to the question for its health means."""
+    data = body.get("data", body) if isinstance(body, dict) else None
+    if not isinstance(data, dict) or not {"status", "version"} <= data.keys():
+        return fail(_NAME, f"{url}/health answers {status}, but not as this server does", _START)
+    if status != 200:
+        says = f"{url} is there, but not well: {data['status']}"
+        return warn(_NAME, says, "Look into the server's log.")
+    if data["version"] != __version__:
+        says = f"{url} is served by version {data['version']}, and this is {__version__}"
+        return warn(_NAME, says, "Ask the version that serves, or restart it.")
+    return ok(_NAME, f"{url} is well")
+
+
+def _certificate(answer: aiohttp.ClientResponse) -> x509.Certificate | None:
+    """What the other side showed, where it spoke TLS."""
+    connection = answer.connection
+    transport = None if connection is None else connection.transport
+    spoken = None if transport is None else transport.get_extra_info("ssl_object")
+    shown = None if spoken is None else spoken.getpeercert(binary_form=True)
+    return None if shown is None else x509.load_der_x509_certificate(shown)
