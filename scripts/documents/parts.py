@@ -9,6 +9,7 @@ from pathlib import Path
 from scripts.documents.configuration import models_file, settings_tables
 from scripts.documents.errors import error_table
 from scripts.documents.reference import routes_overview, routes_reference
+from scripts.documents.rooms import rooms_table
 from scripts.documents.scaling import assumptions_table, figures_table, load_tables
 
 FOLDER = Path(__file__).parents[2] / "docs"
@@ -21,6 +22,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "overview": routes_overview,
     "routes": routes_reference,
     "errors": error_table,
+    "rooms": rooms_table,
     "assumptions": assumptions_table,
     "figures": figures_table,
     "load": load_tables,

@@ -17,7 +17,7 @@ FIGURES = [each for each in vars(Measured).values() if isinstance(each, Figure) 
 MARK = re.compile(r"<!-- made by scripts/document: ([a-z-]+) -->")
 
 
-@pytest.mark.parametrize("name", ["api.md", "configuration.md", "scaling.md"])
+@pytest.mark.parametrize("name", ["api.md", "architecture.md", "configuration.md", "scaling.md"])
 def test_each_generated_part_is_current(name: str) -> None:
     assert (FOLDER / name).read_text("utf-8") == dict(documents())[name], "run scripts/document"
 
