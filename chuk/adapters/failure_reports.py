@@ -53,7 +53,6 @@ class FailureReports:
                 # Nothing is looked for by itself: no logs, no requests, no arguments.
                 default_integrations=False,
                 auto_enabling_integrations=False,
-                send_default_pii=False,
                 include_local_variables=False,
                 include_source_context=False,
                 max_request_body_size="never",

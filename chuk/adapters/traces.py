@@ -7,6 +7,9 @@ request says that it belongs to somebody else's trace, that is not believed.
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
+from collections.abc import Sequence
 from contextvars import Token
 from types import TracebackType
 from typing import Self
@@ -16,19 +19,24 @@ from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from chuk import __version__
+from chuk.logs import logger
 from chuk.spans import Fact
+
+_log = logger("telemetry")
 
 _LONGEST_FACT = 256
 _MOST_WAITING = 2_048
 _BATCH = 256
 _INTERVAL = 2_000  # milliseconds between batches
 _PATIENCE = 5.0
+_LAST_WORDS = 1.0
+_COMPLAINT_INTERVAL = 60.0
 _KINDS = {"request": SpanKind.SERVER, "attempt": SpanKind.CLIENT}
 # What has a name that everybody uses (https://opentelemetry.io/docs/specs/semconv).
 _NAMES = {
@@ -65,15 +73,13 @@ class Traces:
             span_limits=SpanLimits(max_span_attribute_length=_LONGEST_FACT),
             shutdown_on_exit=False,
         )
-        exporter = OTLPSpanExporter(
+        self._exporter = _Exporter(
             endpoint=url,
             headers={"Authorization": authorization} if authorization else {},
-            timeout=_PATIENCE,
-            compression=Compression.Gzip,
         )
         self._provider.add_span_processor(
             BatchSpanProcessor(
-                exporter,
+                self._exporter,
                 max_queue_size=_MOST_WAITING,
                 max_export_batch_size=_BATCH,
                 schedule_delay_millis=_INTERVAL,
@@ -85,13 +91,49 @@ class Traces:
         """See `Spans.span`."""
         return _OpenSpan(self._tracer, name, facts)
 
-    async def flushed(self) -> None:
-        """Send what is there now."""
-        await asyncio.to_thread(self._provider.force_flush)
+    @property
+    def lost(self) -> int:
+        """Spans that the collector did not take."""
+        return self._exporter.lost
 
     async def close(self) -> None:
-        """Send what is there, if that takes no longer than a few seconds."""
-        await asyncio.to_thread(self._provider.shutdown)
+        """Send what is there, if that takes no longer than a moment."""
+        ending = asyncio.create_task(asyncio.to_thread(self._provider.shutdown))
+        await asyncio.wait([ending], timeout=_LAST_WORDS)
+        # What is still being tried again is given up.
+        self._exporter.shutdown()
+        await ending
+
+
+class _Exporter(OTLPSpanExporter):
+    """Sends batches. What is lost is counted, and said once a minute."""
+
+    def __init__(self, *, endpoint: str, headers: dict[str, str]) -> None:
+        super().__init__(
+            endpoint=endpoint, headers=headers, timeout=_PATIENCE, compression=Compression.Gzip
+        )
+        self.lost = 0
+        self._is_closed = False
+        self._complained_at = float("-inf")
+        # It would say the same about every batch, in other words.
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send some spans; called by the thread that does nothing else."""
+        result = super().export(spans)
+        if result is not SpanExportResult.SUCCESS:
+            self.lost += len(spans)
+            now = time.monotonic()
+            if now - self._complained_at >= _COMPLAINT_INTERVAL:
+                self._complained_at = now
+                _log.warning("traces_lost", lost=self.lost)
+        return result
+
+    def shutdown(self) -> None:
+        """Send no more, and give up what is being tried. Idempotent."""
+        if not self._is_closed:
+            self._is_closed = True
+            super().shutdown()  # type: ignore[no-untyped-call]
 
 
 class _OpenSpan:

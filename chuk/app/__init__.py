@@ -119,14 +119,14 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
     routes = hang_areas(root, settings)
     # Unlike that of any other process, so that holds and deletions have one who answers for them.
     owner = token_hex(16)
+    telemetry = make_telemetry(settings)
+    watching = make_watching(telemetry)
     session = _session(settings)
     push = PushClient(
         connect_timeout=settings.upstream.connect_timeout,
         most_connections=settings.upstream.connections,
         user_agent=_USER_AGENT,
     )
-    telemetry = make_telemetry(settings)
-    watching = make_watching(telemetry.spans)
     models = choose_models(settings, session, push, embedded, watching.spans)
     verifier, tokens = token_verifier(settings, session)
     connections = Connections(settings.chat.stall_timeout)

@@ -18,11 +18,13 @@ class Telemetry:
 
     Attributes:
         spans: who is told of requests, turns and attempts.
+        lost: how many spans were not taken; None: there are none.
         start: begins to report failures.
         close: sends what is left, and ends.
     """
 
     spans: Spans
+    lost: Callable[[], int] | None
     start: Callable[[], None]
     close: Callable[[], Awaitable[None]]
 
@@ -35,6 +37,7 @@ def make_telemetry(settings: Settings) -> Telemetry:
     """
     telemetry = settings.telemetry
     spans: Spans = NO_SPANS
+    lost: Callable[[], int] | None = None
     starts: list[Callable[[], None]] = []
     ends: list[Callable[[], None]] = []
     closes: list[Callable[[], Awaitable[None]]] = []
@@ -49,7 +52,7 @@ def make_telemetry(settings: Settings) -> Telemetry:
             share=telemetry.traces_share,
             environment=telemetry.environment,
         )
-        spans = traces
+        spans, lost = traces, lambda: traces.lost
         closes.append(traces.close)
     if telemetry.sentry_dsn:
         try:
@@ -76,4 +79,4 @@ def make_telemetry(settings: Settings) -> Telemetry:
         for each in closes:
             await each()
 
-    return Telemetry(spans, start, close)
+    return Telemetry(spans, lost, start, close)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,6 +22,7 @@ from chuk.api.keys import (
 )
 from chuk.app.sharing import Sharing
 from chuk.app.streaming import Streaming
+from chuk.app.telemetry import Telemetry
 from chuk.chat.meter import TurnMeter
 from chuk.credits.reconcile import Reconciler
 from chuk.logs import failures
@@ -41,11 +42,13 @@ class Watching:
     spans: Spans
     requests: RequestMeter
     turns: TurnMeter
+    lost_spans: Callable[[], int] | None
 
 
-def make_watching(spans: Spans) -> Watching:
+def make_watching(telemetry: Telemetry) -> Watching:
     """Meters that have counted nothing yet."""
-    return Watching(spans, RequestMeter(spans), TurnMeter(spans))
+    spans = telemetry.spans
+    return Watching(spans, RequestMeter(spans), TurnMeter(spans), telemetry.lost)
 
 
 def make_collector(
@@ -81,6 +84,8 @@ def make_collector(
         readings.append(partial(money.webhooks, root[INBOX]))
     if sharing.connection is not None:
         readings.append(partial(machine.shared, partial(_shared, sharing, streaming)))
+    if watching.lost_spans is not None:
+        readings.append(partial(machine.telemetry, watching.lost_spans))
     return Collector(readings)
 
 

@@ -42,6 +42,11 @@ def process(
     yield counters("chuk_failures", "Defects: exceptions nobody foresaw.", ("part",), failures)
 
 
+def telemetry(lost_spans: Callable[[], int]) -> Iterator[Metric]:
+    """What is told outside."""
+    yield counter("chuk_spans_lost", "Spans that the collector did not take.", lost_spans())
+
+
 def media(conversions: Conversions, queues: Mapping[str, Jobs]) -> Iterator[Metric]:
     """Heavy work."""
     running = {name: jobs.running for name, jobs in queues.items()}
