@@ -101,11 +101,12 @@ health_of() {
 }
 
 becomes_healthy() {
-    local run=$1 until=$((SECONDS + patience)) status=""
+    local run=$1 until=$((SECONDS + patience)) status="" pause=0.1
     while [ "$SECONDS" -le "$until" ]; do
         status=$(health_of "$run")
         [ "$status" = 200 ] && return
-        sleep 0.2
+        sleep "$pause"
+        pause=1
     done
     say "It is still not healthy after $patience s: ${status:-it does not answer}."
     return 1
@@ -113,8 +114,11 @@ becomes_healthy() {
 
 # What a running server has read when it began, of this release.
 fingerprint_of() {
-    find "$etc" "$opt/releases/$1/config/systemd" "$units"/chuk@*.service.d "$units/chuk.socket.d" \
-        -type f ! -name release.conf -exec cksum {} + 2>/dev/null | sort | cksum
+    local places=("$etc" "$opt/releases/$1/config/systemd") place
+    for place in "$units"/chuk@*.service.d "$units/chuk.socket.d"; do
+        if [ -d "$place" ]; then places+=("$place"); fi
+    done
+    find "${places[@]}" -type f ! -name release.conf -exec cksum {} + | sort | cksum
 }
 
 install_units() {
