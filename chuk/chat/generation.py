@@ -40,6 +40,7 @@ from chuk.errors import (
     ChukError,
     InternalError,
     ProviderTimeout,
+    ServiceUnavailable,
 )
 from chuk.logs import log_failure
 from chuk.spans import Span
@@ -203,7 +204,8 @@ class Generation:
         )
         if now - self._waiting_since >= limit:
             self._meter.note_error(self._tally, ProviderTimeout())
-            self.stop(ProviderTimeout())
+            # Until there is a hold, it is our own books that keep everybody waiting.
+            self.stop(ProviderTimeout() if self._has_hold else ServiceUnavailable())
         elif now - self._last_event_at >= self._patience.silence:
             # A task of its own: the watch must not wait for a client that reads slowly.
             self._keep_alive = asyncio.create_task(self._tell_of_life(self._events_sent))

@@ -87,7 +87,8 @@ class Door:
             return
         self._open.add(requests)
         try:
-            await asyncio.gather(self._pass(reader, requests), self._pass(answers, writer))
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(self._pass(reader, requests), self._pass(answers, writer))
         finally:
             for each in (writer, requests):
                 each.transport.abort()
@@ -95,12 +96,9 @@ class Door:
             self._tasks.discard(task)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
+        with suppress(OSError):
             while data := await reader.read(_READ):
                 await self._passing.wait()
                 writer.write(data)
                 await writer.drain()
             writer.write_eof()
-        # The other half ends with this one: no service here sends after it was told goodbye.
-        if writer.transport.is_closing():
-            return

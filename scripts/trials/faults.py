@@ -149,10 +149,13 @@ async def _deliver(here: World, *, times: int) -> bool:
 
 
 async def _look(trial: Trial, here: World, user: UUID) -> None:
-    """Pages that people open in the meantime: any answer will do, but an answer."""
+    """Pages that people open in the meantime, and leave where they see nothing for long."""
+    patience = aiohttp.ClientTimeout(total=_FAULT_SECONDS)
     for path in ("/v1/user/status", "/v1/user/usage", "/v1/models_info", "/health"):
-        async with trial.client.get(f"{trial.url}{path}", headers=_bearer(here, user)) as answer:
-            await answer.read()
+        url, headers = f"{trial.url}{path}", _bearer(here, user)
+        with suppress(TimeoutError):
+            async with trial.client.get(url, headers=headers, timeout=patience) as answer:
+                await answer.read()
 
 
 async def _paid_once(here: World, buyer: UUID) -> list[str]:
