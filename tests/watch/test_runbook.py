@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chuk.cli import _parser
+from chuk.cli import command_line
 from chuk.metrics.collector import exposition
 from chuk.settings import describe
 from tests.redis_server import RedisServer
@@ -69,7 +69,7 @@ def test_every_command_exists() -> None:
         for part in command.split(" | "):
             program, *arguments = shlex.split(part)
             if program == "chuk":
-                _parser().parse_args(arguments)
+                command_line().parse_args(arguments)
             else:
                 assert program in TOOLS, command
 
@@ -78,14 +78,14 @@ def test_commands_within_the_text_exist_too() -> None:
     for quoted in re.findall(r"`((?:chuk|scripts/\w+)(?: [^`]*)?)`", RUNBOOK.read_text("utf-8")):
         program, *arguments = shlex.split(quoted)
         if program == "chuk" and arguments:
-            _parser().parse_args(arguments)
+            command_line().parse_args(arguments)
         elif program != "chuk":
             assert (ROOT / program).is_file(), quoted
 
 
 def test_a_command_that_is_not_there_would_be_found() -> None:
     with pytest.raises((SystemExit, argparse.ArgumentError)):
-        _parser().parse_args(["ledger", "prove"])
+        command_line().parse_args(["ledger", "prove"])
 
 
 def test_every_setting_it_names_exists() -> None:
