@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ssl
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -18,10 +19,12 @@ class Examined:
 
     Attributes:
         session: for calls to others; each ends by itself in time.
+        trust: which certificates clients believe.
     """
 
     settings: Settings
     session: aiohttp.ClientSession
+    trust: ssl.SSLContext = field(default_factory=ssl.create_default_context)
 
     @property
     def public_url(self) -> str:

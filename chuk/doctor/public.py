@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from cryptography import x509
@@ -15,6 +18,7 @@ from chuk.doctor.findings import Finding, fail, ok, warn
 
 _NAME = "public address"
 _HSTS = "Strict-Transport-Security"
+_PATIENCE = 10.0
 _START = "Start the server, or look at DNS, the firewall and the proxy."
 
 
@@ -25,14 +29,15 @@ async def look(examined: Examined) -> list[Finding]:
         advice = "Set CHUK_PUBLIC_URL: links to pictures and back from Stripe are made of it."
         return [warn(_NAME, "CHUK_PUBLIC_URL is not set", advice)]
     try:
-        async with examined.session.get(f"{url}/health", allow_redirects=False) as answer:
-            shown = _certificate(answer)
+        shown = await _certificate(url, examined.trust)
+        async with examined.session.get(
+            f"{url}/health", allow_redirects=False, ssl=examined.trust
+        ) as answer:
             body: Any = await answer.json(content_type=None)
             found = [judge_health(url, answer.status, body)]
             has_hsts = _HSTS in answer.headers
-    except aiohttp.ClientConnectorCertificateError as error:
-        reason = getattr(error.certificate_error, "verify_message", "") or "not trusted"
-        says = f"{url} shows a certificate that is refused: {reason}"
+    except ssl.SSLCertVerificationError as error:
+        says = f"{url} shows a certificate that is refused: {error.verify_message}"
         return [fail(_NAME, says, "Renew it; the file must hold the whole chain, for this host.")]
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         return [fail(_NAME, f"{url} cannot be reached: {type(error).__name__}", _START)]
@@ -60,10 +65,18 @@ def judge_health(url: str, status: int, body: Any) -> Finding:
     return ok(_NAME, f"{url} is well")
 
 
-def _certificate(answer: aiohttp.ClientResponse) -> x509.Certificate | None:
-    """What the other side showed, where it spoke TLS."""
-    connection = answer.connection
-    transport = None if connection is None else connection.transport
-    spoken = None if transport is None else transport.get_extra_info("ssl_object")
-    shown = None if spoken is None else spoken.getpeercert(binary_form=True)
-    return None if shown is None else x509.load_der_x509_certificate(shown)
+async def _certificate(url: str, trust: ssl.SSLContext) -> x509.Certificate | None:
+    """What is shown there; None where TLS is not spoken.
+
+    Raises:
+        SSLCertVerificationError: nobody would believe it.
+        OSError, TimeoutError: nobody is there.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "https":
+        return None
+    async with asyncio.timeout(_PATIENCE):
+        _, writer = await asyncio.open_connection(parts.hostname, parts.port or 443, ssl=trust)
+    shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.transport.abort()
+    return x509.load_der_x509_certificate(shown)
