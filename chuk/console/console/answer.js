@@ -23,7 +23,7 @@ export class Answer {
   #drawnAt = 0;
   #isDue = false;
   #facts = {};
-  #prose = make("div", { class: "prose" });
+  #prose = make("div", { class: "prose reply" });
   #thinking = make("div", { class: "prose" });
   #thought = make("details", { class: "thinking", hidden: true }, make("summary", {}, "Thinking"), this.#thinking);
   #network = make("p", { class: "network", hidden: true });

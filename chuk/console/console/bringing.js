@@ -7,6 +7,8 @@ import { compact, count } from "./money.js";
 const LONGEST_PREVIEW = 6000;
 
 let recorder = null;
+let seconds = 0;
+let ticking = 0;
 let canHear = true;
 
 /** Whether recordings can be written down here. */
@@ -142,6 +144,13 @@ async function toggleRecording() {
 function showRecording(isOn) {
   const button = by("record");
   button.setAttribute("aria-pressed", String(isOn));
-  button.textContent = isOn ? "Stop recording" : "Record";
+  clearInterval(ticking);
+  seconds = 0;
+  const show = () => {
+    button.textContent = isOn ? `Stop recording, ${seconds} s` : "Record";
+    seconds += 1;
+  };
+  show();
+  if (isOn) ticking = setInterval(show, 1000);
   announce(isOn ? "Recording." : "The recording is over.");
 }

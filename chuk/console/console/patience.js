@@ -7,6 +7,7 @@ const PATIENCE = 60_000;
 /** Counts the tries after a cut; a connection that brings something starts it anew. */
 export class Patience {
   #since = null;
+  #isTold = false;
   #pause = FIRST;
 
   /** Whether a try is being made after a cut. */
@@ -14,12 +15,17 @@ export class Patience {
     return this.#since !== null;
   }
 
-  /** Something has arrived. Returns for how many milliseconds nothing had, or null. */
-  back() {
-    const lost = this.#since === null ? null : performance.now() - this.#since;
+  /** The server is there again. For how many milliseconds it was not; null when that was told. */
+  reached() {
+    if (this.#since === null || this.#isTold) return null;
+    this.#isTold = true;
+    return performance.now() - this.#since;
+  }
+
+  /** Something has arrived: the next cut is another one. */
+  progress() {
     this.#since = null;
     this.#pause = FIRST;
-    return lost;
   }
 
   /**
@@ -29,6 +35,7 @@ export class Patience {
    */
   async wait(atLeast = 0) {
     this.#since ??= performance.now();
+    this.#isTold = false;
     if (performance.now() - this.#since > PATIENCE) {
       throw new Error("The connection broke and did not come back. The answer may be incomplete.");
     }

@@ -58,9 +58,10 @@ export class SocketTurn {
       try {
         this.#socket = await openSocket();
         const exchange = this.#ask();
+        const lost = patience.reached();
+        if (lost !== null) this.#watcher.back(lost);
         for await (const event of messages(this.#socket, this.#id, exchange, () => this.#count)) {
-          const lost = patience.back();
-          if (lost !== null) this.#watcher.back(lost);
+          patience.progress();
           if (event.done || event.error) {
             exchange.over();
             yield event;

@@ -36,10 +36,11 @@ export class SseTurn {
       try {
         const asked = await this.#ask();
         exchange = asked.exchange;
+        const lost = patience.reached();
+        if (lost !== null) this.#watcher.back(lost);
         for await (const { id, data } of serverEvents(asked.answer.body)) {
           exchange.event(id, data);
-          const lost = patience.back();
-          if (lost !== null) this.#watcher.back(lost);
+          patience.progress();
           if (data === "[DONE]") {
             exchange.over();
             yield { done: true };
