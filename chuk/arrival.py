@@ -10,15 +10,14 @@ from chuk.app import WIRING
 from chuk.errors import ModelUnavailable
 from chuk.logs import logger
 
-_USEFUL_WITHIN = 10.0
 
-
-async def until_useful(app: web.Application, stopped: asyncio.Event) -> None:
+async def until_useful(app: web.Application, stopped: asyncio.Event, *, within: float) -> None:
     """Wait until chats can be served, or until this server is to stop.
 
-    But not for ever, in seconds: the others cannot either, perhaps.
+    Args:
+        within: but no longer than this, in seconds: the others cannot either, perhaps.
     """
-    useful = asyncio.create_task(_has_models(app))
+    useful = asyncio.create_task(_has_models(app, within))
     is_stopped = asyncio.create_task(stopped.wait())
     await asyncio.wait({useful, is_stopped}, return_when=asyncio.FIRST_COMPLETED)
     for task in (useful, is_stopped):
@@ -26,9 +25,9 @@ async def until_useful(app: web.Application, stopped: asyncio.Event) -> None:
     await asyncio.wait({useful, is_stopped})
 
 
-async def _has_models(app: web.Application) -> None:
+async def _has_models(app: web.Application, within: float) -> None:
     try:
-        async with asyncio.timeout(_USEFUL_WITHIN):
+        async with asyncio.timeout(within):
             await app[WIRING].ready()
     except (TimeoutError, ModelUnavailable):
         logger("server").warning("serving without models")

@@ -25,6 +25,9 @@ from chuk.sd_notify import Notifier
 from chuk.settings import Settings, service_manager
 from chuk.tls import certificate, reload_on_hangup
 
+# A model may have to be loaded first, on a machine that is busy with the other server.
+_USEFUL_WITHIN = 30.0
+
 
 async def serve(settings: Settings, *, quickstart: bool = False) -> None:
     """Serve alone until SIGTERM or SIGINT, then drain; a second signal ends at once.
@@ -62,7 +65,7 @@ async def serve(settings: Settings, *, quickstart: bool = False) -> None:
             await entrance.take_from(set())
             if lent:
                 # Another server may still serve there, which this one is to take over from.
-                await until_useful(app, stop.asked)
+                await until_useful(app, stop.asked, within=_USEFUL_WITHIN)
             await entrance.take_from(set(range(len(doors))))
             address = address_of(settings, doors[0])
             announce(address)

@@ -33,6 +33,8 @@ from chuk.settings import Settings, load
 from chuk.supervision.channel import Channel
 from chuk.tls import certificate, reload_on_hangup
 
+_USEFUL_WITHIN = 10.0
+
 
 def main() -> int:
     """Serve until told to end."""
@@ -115,7 +117,7 @@ class _Worker:
             entrance = Entrance(runner, doors, tls, local)
             obeying = asyncio.create_task(self._obey(app, entrance), name="the supervisor's orders")
             if is_late:
-                await until_useful(app, self._stop.asked)
+                await until_useful(app, self._stop.asked, within=_USEFUL_WITHIN)
             if not self._stop.asked.is_set():
                 await entrance.take_from({own})
                 calm_garbage_collector()
