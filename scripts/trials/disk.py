@@ -8,7 +8,7 @@ import resource
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from chuk.adapters.sqlite.database import FILE_NAME
@@ -32,7 +32,10 @@ class Disk:
         self._limited: int | None = None
 
     def fill(self, pid: int) -> None:
-        """From now on no file of this server can grow."""
+        """From now on no file of this server can grow, and the books' log has to."""
+        if (self.folder / FILE_NAME).exists():
+            with closing(sqlite3.connect(self.folder / FILE_NAME, timeout=30)) as books:
+                books.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         if not self._is_small:
             # May be lifted again: only the soft limit changes.
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
@@ -48,7 +51,9 @@ class Disk:
 
     def stick(self) -> None:
         """From now on nothing can be written into the books: they are somebody else's."""
-        self._lock = sqlite3.connect(self.folder / FILE_NAME, timeout=30, isolation_level=None)
+        self._lock = sqlite3.connect(
+            self.folder / FILE_NAME, timeout=30, isolation_level=None, check_same_thread=False
+        )
         self._lock.execute("BEGIN IMMEDIATE")
 
     def clear(self) -> None:
@@ -75,8 +80,10 @@ def small_disk(folder: Path) -> Iterator[Disk]:
     try:
         yield disk
     finally:
-        disk.clear()
-        _unmounted(folder)
+        try:
+            disk.clear()
+        finally:
+            _unmounted(folder)
 
 
 def _mounted(folder: Path) -> bool:
