@@ -7,9 +7,9 @@ import { compact, count, money } from "./money.js";
 import { speechButton } from "./speech.js";
 
 const BASIS = {
-  upstream: "the provider's own figure",
-  tokens: "tokens × price",
-  estimate: "our count × price",
+  upstream: "as the provider says",
+  tokens: "by tokens and price",
+  estimate: "by our own count",
   nothing: "nothing taken",
   unknown: "unknown, nothing taken",
 };
@@ -121,7 +121,7 @@ export class Answer {
     const { usage, speed, meta } = this.#facts;
     if (!usage) return [];
     const facts = [
-      ["Cost", this.#price(), `held ${money(usage.held_eur)} before; ${BASIS[usage.cost_basis] ?? usage.cost_basis}`],
+      ["Cost", this.#price(), `held ${money(usage.held_eur)}; ${BASIS[usage.cost_basis] ?? usage.cost_basis}`],
       ["Tokens", `${count(usage.prompt_tokens)} + ${count(usage.completion_tokens)}`, usage.estimated ? "counted here" : "question + answer"],
       ["From", usage.provider ?? meta?.provider, usage.zdr ? "keeps no data" : ""],
     ];

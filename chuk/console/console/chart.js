@@ -3,18 +3,22 @@
 import { draw, make } from "./elements.js";
 
 const HEIGHT = 240;
-const LETTER = 6.6;
+const LETTER = 7.2;
 const WIDEST_DAY = 64;
 const TOP = 12;
 const BOTTOM = 28;
 const STEPS = 4;
 const ROW = 44;
+// Euros are counted in millionths.
+const SMALLEST = { charged_eur: 1e-6 };
 
 /** Columns over time. Each row has `key`, a day, and a number under `measure`. */
 export function columns(rows, measure, write, name, width) {
-  const top = niceTop(Math.max(...rows.map((row) => row[measure]), 0));
+  const largest = Math.max(...rows.map((row) => row[measure]), 0);
+  const line = niceStep(largest / STEPS, SMALLEST[measure] ?? 1);
+  const values = Array.from({ length: Math.max(1, Math.ceil(largest / line)) + 1 }, (_, number) => line * number);
+  const top = values.at(-1);
   const space = HEIGHT - TOP - BOTTOM;
-  const values = Array.from({ length: STEPS + 1 }, (_, line) => (top * line) / STEPS);
   const left = 12 + LETTER * Math.max(...values.map((value) => write(value).length));
   const step = (width - left) / rows.length;
   const y = (value) => TOP + space * (1 - value / top);
@@ -49,7 +53,7 @@ export function bars(rows, measure, write, name, width) {
   const parts = [];
   shown.forEach((row, number) => {
     const y = number * ROW;
-    const long = Math.max(2, (row[measure] / top) * width);
+    const long = row[measure] > 0 ? Math.max(2, (row[measure] / top) * width) : 0;
     parts.push(draw("text", { x: 0, y: y + 14, class: "name" }, row.key));
     parts.push(draw("text", { x: width, y: y + 14, "text-anchor": "end", class: "value" }, write(row[measure])));
     parts.push(draw("rect", { x: 0, y: y + 21, width: width, height: 9, rx: 2, class: "track" }));
@@ -64,11 +68,11 @@ function chart(width, height, says, parts) {
   return make("figure", { class: "chart" }, drawing);
 }
 
-/** The end of an axis: a round number that is not below the largest value. */
-function niceTop(largest) {
-  if (largest <= 0) return 1;
-  const unit = 10 ** Math.floor(Math.log10(largest));
-  return [1, 2, 4, 5, 8, 10].find((each) => each * unit >= largest) * unit;
+/** The distance of two lines: 1, 2 or 5 times a power of ten, not below what there is. */
+function niceStep(wanted, smallest) {
+  if (wanted <= smallest) return smallest;
+  const unit = 10 ** Math.floor(Math.log10(wanted));
+  return [1, 2, 5, 10].find((each) => each * unit >= wanted) * unit;
 }
 
 function dayName(key) {

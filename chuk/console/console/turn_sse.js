@@ -4,6 +4,7 @@ import { ApiError, newKey, send } from "./api.js";
 import { Patience } from "./patience.js";
 import { serverEvents } from "./sse.js";
 
+const RESTARTING = "SERVICE_UNAVAILABLE";
 const PASSING = new Set([429, 503]);
 
 /** One turn: iterate over `events()`; `stop()` ends it at the server. */
@@ -47,6 +48,8 @@ export class SseTurn {
             return;
           }
           const event = JSON.parse(data);
+          // Without a number it is not the answer's end, but that of this server: it goes on at another.
+          if (!id && event.error?.code === RESTARTING) break;
           this.#note(id);
           if (event.error) exchange.over();
           yield event;
