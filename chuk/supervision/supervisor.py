@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from itertools import count
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from chuk.departure import LAST_WORDS, Stop
@@ -122,6 +122,7 @@ class Supervisor:
         self._replacements: set[asyncio.Task[None]] = set()
         self._change = asyncio.Event()
         self._rolls = asyncio.Event()
+        self._hired = count()
         self._numbers = CrewNumbers(lambda: self._members)
 
     async def run(self, *, quickstart: bool) -> None:
@@ -210,7 +211,8 @@ class Supervisor:
         try:
             numbers = None
             if self._settings.metrics.port:
-                numbers = self._host.with_name(f"numbers-{token_hex(4)}")
+                # Short: the kernel takes no long paths of sockets.
+                numbers = self._host.with_name(f"n{next(self._hired)}")
             member = await Member.start(
                 door, self._doors, self._host, self._on_word, is_late=is_late, numbers=numbers
             )
