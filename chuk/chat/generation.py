@@ -203,12 +203,17 @@ class Generation:
             self._patience.between_reads if self._tally.has_been_read else self._patience.first_byte
         )
         if now - self._waiting_since >= limit:
-            self._meter.note_error(self._tally, ProviderTimeout())
             # Until there is a hold, it is our own books that keep everybody waiting.
-            self.stop(ProviderTimeout() if self._has_hold else ServiceUnavailable())
+            self._time_out(ProviderTimeout() if self._has_hold else ServiceUnavailable())
         elif now - self._last_event_at >= self._patience.silence:
             # A task of its own: the watch must not wait for a client that reads slowly.
             self._keep_alive = asyncio.create_task(self._tell_of_life(self._events_sent))
+
+    def _time_out(self, error: ChukError) -> None:
+        # It may be stopped already, while its books take a moment.
+        if self._ending is None and isinstance(error, ProviderTimeout):
+            self._meter.note_error(self._tally, error)
+        self.stop(error)
 
     async def _tell_of_life(self, events_sent: int) -> None:
         # What was told since the watch looked is life enough, and may be about to wait.
