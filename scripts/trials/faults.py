@@ -30,6 +30,7 @@ _FAULT_SECONDS = 2.5
 _RECOVERY = 30.0
 _SETTLING = 40.0
 _PLAN = 16.0
+_STRIPES_PATIENCE = 5.0
 
 
 @dataclass
@@ -140,10 +141,11 @@ async def _buyer(here: World) -> UUID:
 
 async def _deliver(here: World, *, times: int) -> bool:
     """Send Stripe's events of this case; whether all were taken."""
-    with suppress(aiohttp.ClientError):
+    with suppress(aiohttp.ClientError, TimeoutError):
         events = list(here.stripe.account.events.values())[-8:]
         url = f"{here.trial.url}/webhooks/stripe"
-        statuses = await here.stripe.deliver(url, *events, times=times)
+        async with asyncio.timeout(_STRIPES_PATIENCE):
+            statuses = await here.stripe.deliver(url, *events, at_once=True, times=times)
         return set(statuses) == {200}
     return False
 

@@ -74,15 +74,15 @@ class Traffic:
     async def each_once(self) -> None:
         """Every deed once, for a warm start and for a short trial."""
         for deed in self._deeds:
-            await self._do(deed)
+            await self.do(deed)
 
     async def _live(self, pause: float) -> None:
         deeds, weights = list(self._deeds), list(self._deeds.values())
         while not self._is_over:
-            await self._do(self._chance.choices(deeds, weights)[0])
+            await self.do(self._chance.choices(deeds, weights)[0])
             await asyncio.sleep(self._chance.uniform(0, 2 * pause))
 
-    async def _do(self, deed: Callable[[Person], Awaitable[None]]) -> None:
+    async def do(self, deed: Callable[[Person], Awaitable[None]]) -> None:
         name = deed.__name__
         try:
             async with asyncio.timeout(90):
