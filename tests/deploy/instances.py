@@ -85,6 +85,12 @@ async def shared_socket(number: int = 1) -> AsyncIterator[list[socket.socket]]:
             each.close()
 
 
+def address_of(sockets: Sequence[socket.socket]) -> str:
+    """What clients call."""
+    host, port = sockets[0].getsockname()
+    return f"http://{host}:{port}"
+
+
 @asynccontextmanager
 async def instance(
     name: str,
