@@ -13,12 +13,11 @@ from uuid import UUID
 import uvloop
 from aiohttp import web
 
-from chuk import __version__, logs
+from chuk import __version__
 from chuk.accounts.issuer import DEFAULT_LIFETIME, DEFAULT_USER
 from chuk.app import embedded_issuer, hang_areas
-from chuk.commands import billing, grant, ledger, migrate
+from chuk.commands import backup, billing, doctor, grant, ledger, migrate
 from chuk.complaints import EXPECTED, complaint
-from chuk.doctor import examine
 from chuk.server import serve, start_log
 from chuk.settings import Settings, SettingsError, load
 from chuk.supervision.supervisor import WorkersFailed, supervise
@@ -33,7 +32,7 @@ Command = Callable[[argparse.Namespace, Settings], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    options = _parser().parse_args(arguments)
+    options = command_line().parse_args(arguments)
     try:
         settings = load()
         code: int = options.command(options, settings)
@@ -49,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """Every command and its options."""
     parser = argparse.ArgumentParser(
         prog="chuk",
         description="The backend of Chuk Chat. Settings come from the environment, .env and "
@@ -84,12 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("openapi", help="print the OpenAPI 3.1 document")
     command.set_defaults(command=_openapi)
 
-    command = commands.add_parser(
-        "doctor", help="say which service serves each part, and whether it answers"
-    )
-    command.set_defaults(command=_doctor)
-
-    for module in (migrate, ledger, billing, grant):
+    for module in (doctor, migrate, ledger, billing, grant, backup):
         module.add(commands)
     return parser
 
@@ -136,11 +131,6 @@ def _openapi(_options: argparse.Namespace, settings: Settings) -> int:
     routes = hang_areas(web.Application(), settings)
     print(json.dumps(openapi_document(routes), indent=2))
     return 0
-
-
-def _doctor(_options: argparse.Namespace, settings: Settings) -> int:
-    logs.configure(level="error", json=False)
-    return 0 if _run(examine(settings)) else 1
 
 
 def _run(work: Coroutine[Any, Any, Result]) -> Result:

@@ -10,10 +10,21 @@ import logging
 import sys
 import traceback
 import warnings
+from collections.abc import Callable, Mapping
 from typing import Any, TextIO, cast
 
 import orjson
 import structlog
+
+from chuk.counts import Counts
+
+Report = Callable[[str, BaseException, Mapping[str, object]], object]
+"""Takes the part of the server, the exception, and ids that belong to it. Never fails or waits."""
+
+failures = Counts()
+"""The exceptions nobody foresaw, by the part of the server they came from."""
+
+_reports: list[Report] = []
 
 
 def configure(*, level: str, json: bool, for_good: bool = False) -> None:
@@ -52,7 +63,16 @@ def logger(name: str) -> structlog.typing.FilteringBoundLogger:
 
 def log_failure(part: str, error: BaseException, **facts: object) -> None:
     """Log an exception nobody foresaw: its type and where it happened, never its message."""
+    failures.add(part)
     logger(part).error("failure", error=type(error).__name__, frames=frames(error), **facts)
+    for report in _reports:
+        report(part, error, facts)
+
+
+def report_failures(report: Report) -> Callable[[], None]:
+    """Tell somebody else of each failure too; returns what ends that."""
+    _reports.append(report)
+    return lambda: _reports.remove(report)
 
 
 def frames(error: BaseException) -> list[str]:

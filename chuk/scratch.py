@@ -53,6 +53,19 @@ def own_folder(data_dir: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def nobody_serves(data_dir: Path) -> Iterator[bool]:
+    """Whether no process has a folder here; as long as nobody has, none that comes goes on.
+
+    Raises:
+        OSError: the data folder cannot be written.
+    """
+    place = (data_dir / _FOLDER).absolute()
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _locked(place / _LOCK):
+        yield all(_is_left(folder) for folder in place.iterdir() if folder.is_dir())
+
+
+@contextmanager
 def _locked(file: Path) -> Iterator[None]:
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     try:

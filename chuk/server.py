@@ -5,33 +5,28 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-import socket
-import ssl
 import sys
-from dataclasses import dataclass, field
-from http import HTTPStatus
-from uuid import uuid4
 
-from aiohttp import hdrs, web
-from aiohttp.web_protocol import RequestHandler
+from aiohttp import web
 
 from chuk import logs
-from chuk.api.keys import CATALOG, HEALTH, TURNS
+from chuk.api.keys import CATALOG
 from chuk.app import WIRING, build_app, embedded_issuer
-from chuk.errors import ChukError, InternalError, InvalidRequest, ModelUnavailable
+from chuk.arrival import until_useful
+from chuk.departure import LAST_WORDS, Departure, Stop
+from chuk.entrance import Entrance
+from chuk.errors import ModelUnavailable
+from chuk.listening import address_of, inherited_sockets, listening_socket, local_socket
 from chuk.logs import logger
+from chuk.metrics.site import METRICS, MetricsSite
+from chuk.runner import make_runner
 from chuk.scratch import own_folder
-from chuk.settings import Settings
-from chuk.web.envelope import Profile, is_openai_path, profile_of, render_error
-from chuk.web.keys import SETTINGS
+from chuk.sd_notify import Notifier
+from chuk.settings import Settings, service_manager
+from chuk.tls import certificate, reload_on_hangup
 
-BACKLOG = 2048
-_MOST_UNSENT = 131_072
-_KEEP_ALIVE = 75.0
-_LINGER = 2.0
-_SHUTDOWN_TIMEOUT = 5.0
-# Room for a token of the largest size that is looked at, and a little.
-_MAX_HEADER = 16_384
+# A model may have to be loaded first, on a machine that is busy with the other server.
+_USEFUL_WITHIN = 30.0
 
 
 async def serve(settings: Settings, *, quickstart: bool = False) -> None:
@@ -42,26 +37,59 @@ async def serve(settings: Settings, *, quickstart: bool = False) -> None:
 
     Raises:
         OSError: the address cannot be listened on, or the data folder cannot be written.
+        SettingsError: the certificate cannot be used.
     """
     stop = stop_on_signals()
+    manager = service_manager()
+    notifier = Notifier(manager)
+    shown = certificate(settings)
+    if has_terminal():
+        # Of a terminal that is closed it means the end.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, stop.signal)
+    else:
+        reload_on_hangup(shown, notifier)
     # First, because it is the likeliest to fail, and nothing has to be ended then.
-    listening = listening_socket(settings)
+    lent = inherited_sockets(settings, manager.sockets)
+    doors = lent or [listening_socket(settings)]
+    local = local_socket(settings)
     with own_folder(settings.server.data_dir):
-        runner = make_runner(await build_app(settings))
+        app = await build_app(settings)
+        departure = Departure(app, settings.server.shutdown_grace, stop)
+        runner = make_runner(app)
         await runner.setup()
-        app = runner.app
+        metrics = MetricsSite(app[METRICS].families)
         try:
-            site = web.SockSite(runner, listening, backlog=BACKLOG, ssl_context=tls(settings))
-            await site.start()
-            address = address_of(settings, listening)
+            await metrics.listen_as(settings.metrics)
+            tls = None if shown is None else shown.context
+            entrance = Entrance(runner, doors, tls, local)
+            await entrance.take_from(set())
+            if lent:
+                # Another server may still serve there, which this one is to take over from.
+                await until_useful(app, stop.asked, within=_USEFUL_WITHIN)
+            await entrance.take_from(set(range(len(doors))))
+            address = address_of(settings, doors[0])
             announce(address)
             calm_garbage_collector()
             guide = asyncio.create_task(print_guide(settings, app, address, wanted=quickstart))
-            await stop.asked.wait()
-            guide.cancel()
-            await drain(app, settings.server.shutdown_grace, stop)
+            async with notifier.alive():
+                notifier.ready()
+                await stop.asked.wait()
+                # Whoever takes over has the port to itself.
+                await metrics.close()
+                notifier.stopping(settings.server.shutdown_grace + LAST_WORDS)
+                guide.cancel()
+                await departure.run(runner, entrance, is_relieved=bool(lent))
         finally:
+            await _cleaned_up(runner)
+
+
+async def _cleaned_up(runner: web.AppRunner) -> None:
+    """Close everything; but what does not close in time does not keep the process."""
+    try:
+        async with asyncio.timeout(LAST_WORDS):
             await runner.cleanup()
+    except TimeoutError:
+        logger("server").error("not closed in time", seconds=LAST_WORDS)
 
 
 def start_log(settings: Settings) -> None:
@@ -75,82 +103,9 @@ def logs_json(settings: Settings) -> bool:
     return form == "json" or (not form and not sys.stderr.isatty())
 
 
-def listening_socket(settings: Settings, *, beside: socket.socket | None = None) -> socket.socket:
-    """The bound socket. What is set on it holds for every connection it accepts.
-
-    Args:
-        beside: another one, which shares its address with this one.
-
-    Raises:
-        OSError: the address is in use, or not one of this machine.
-    """
-    family, kind, _, _, address = socket.getaddrinfo(
-        settings.server.host, settings.server.port, type=socket.SOCK_STREAM
-    )[0]
-    listening = socket.socket(family, kind)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if beside is not None:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        address = beside.getsockname()
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # A client that vanished without a word acknowledges nothing. Our own buffer may stay
-        # empty all the while, because the kernel's takes megabytes: only the kernel can tell.
-        patience = int(settings.chat.stall_timeout * 1000)
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
-    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-        # Else the kernel takes 4 MB for a client that reads slowly, asks for no more until a
-        # third of that is gone, and the client looks stalled meanwhile.
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT)
-    try:
-        listening.bind(address)
-    except OSError as error:
-        listening.close()
-        where = f"{settings.server.host}:{settings.server.port}"
-        raise OSError(error.errno, f"cannot listen on {where}: {error.strerror}") from None
-    return listening
-
-
-def make_runner(app: web.Application) -> web.AppRunner:
-    """The application as it runs in production, without its sockets and signals."""
-    return _Runner(
-        app,
-        access_log=None,
-        # Else a handler never learns that its client left.
-        handler_cancellation=True,
-        keepalive_timeout=_KEEP_ALIVE,
-        # After an early refusal, how long the rest of a body is read past.
-        lingering_time=_LINGER,
-        max_field_size=_MAX_HEADER,
-        shutdown_timeout=_SHUTDOWN_TIMEOUT,
-    )
-
-
 def announce(address: str) -> None:
     """Say that the server can be called."""
     print(f"Listening on {address}", flush=True)
-
-
-async def drain(app: web.Application, grace: float, stop: Stop) -> None:
-    """Say 503 on `/health`, let open streams finish for so many seconds, then end them."""
-    logger("server").info("draining", grace=grace)
-    app[HEALTH].is_draining = True
-    draining = asyncio.create_task(app[TURNS].drain(grace))
-    hurry = asyncio.create_task(stop.hurry.wait())
-    await asyncio.wait([draining, hurry], return_when=asyncio.FIRST_COMPLETED)
-    hurry.cancel()
-    draining.cancel()
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """The first signal asks to stop, the second one to hurry."""
-
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
-    hurry: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def signal(self) -> None:
-        """Take one signal."""
-        (self.hurry if self.asked.is_set() else self.asked).set()
 
 
 def stop_on_signals() -> Stop:
@@ -161,21 +116,9 @@ def stop_on_signals() -> Stop:
     return stop
 
 
-def tls(settings: Settings) -> ssl.SSLContext | None:
-    """What makes connections secret, where a certificate is set."""
-    if not settings.server.tls_cert:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.server.tls_cert, settings.server.tls_key)
-    return context
-
-
-def address_of(settings: Settings, listening: socket.socket) -> str:
-    """Where a client on this machine finds the server."""
-    scheme = "https" if settings.server.tls_cert else "http"
-    host, port = listening.getsockname()[:2]
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+def has_terminal() -> bool:
+    """Whether somebody sits in front of this process, so that SIGHUP means that he has left."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def calm_garbage_collector() -> None:
@@ -211,87 +154,3 @@ async def print_guide(
         f"-H 'Content-Type: application/json' -d '{body}'\n",
         flush=True,
     )
-
-
-class Connection(RequestHandler):
-    """One client's. Answers what aiohttp answers before any middleware in our envelope too."""
-
-    __slots__ = ()
-
-    @property
-    def is_new(self) -> bool:
-        """Whether nothing has been asked over this connection yet."""
-        return self._request_count == 0
-
-    @property
-    def is_answering(self) -> bool:
-        """Whether a request waits for its answer, taken up or not; an open WebSocket does not."""
-        return bool(self._messages) or (self._request_in_progress and not self._upgraded)
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Bad HTTP never reaches a middleware; its message may quote what was sent."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("the answer has already begun")
-        request_id = uuid4().hex
-        error: ChukError = InternalError(request_id)
-        if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            error = InvalidRequest("This is not a valid HTTP request.")
-        logger("http").warning(
-            "refused",
-            id=request_id,
-            status=error.status,
-            error=None if exc is None else type(exc).__name__,
-        )
-        profile = profile_of(request, self._profile())
-        if is_openai_path(request.path):
-            profile = Profile.OPENAI
-        response = render_error(profile, error)
-        response.headers["X-Request-ID"] = request_id
-        response.force_close()
-        return response
-
-    async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        """aiohttp refuses an unknown `Expect` header with a text of its own."""
-        if isinstance(resp, web.HTTPException) and resp.status >= HTTPStatus.BAD_REQUEST:
-            resp = self.handle_error(request, resp.status, resp)
-        if hdrs.CONTENT_ENCODING in request.headers and not request.content.is_eof():
-            # Reading past the rest would unpack it, all at once: two seconds for a bomb.
-            self._lingering_time = 0.0
-        return await super().finish_response(request, resp, start_time)
-
-    def _profile(self) -> Profile:
-        server = self._manager
-        return server.profile if isinstance(server, _Server) else Profile.ENVELOPE
-
-
-class _Server(web.Server):
-    """Makes our request handlers."""
-
-    profile = Profile.ENVELOPE
-
-    def __call__(self) -> RequestHandler:
-        return Connection(self, loop=self._loop, **self._kwargs)
-
-
-class _Runner(web.AppRunner):
-    """aiohttp's runner, with our server. The pinned version offers no other way in."""
-
-    async def _make_server(self) -> web.Server:
-        made = await super()._make_server()
-        server = _Server(
-            made.request_handler,
-            request_factory=made.request_factory,
-            handler_cancellation=made.handler_cancellation,
-            loop=made._loop,
-            **made._kwargs,
-        )
-        server.profile = Profile(self.app[SETTINGS].server.wire_profile)
-        return server

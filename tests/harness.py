@@ -19,7 +19,8 @@ from chuk.accounts.issuer import DEFAULT_USER
 from chuk.api.keys import LEDGER
 from chuk.app import WIRING, build_app, embedded_issuer
 from chuk.credits.money import MicroEuro
-from chuk.server import listening_socket, make_runner
+from chuk.listening import listening_socket
+from chuk.runner import make_runner
 from chuk.settings import Settings, load
 from tests.fakes.openrouter import FakeOpenRouter
 

@@ -17,7 +17,7 @@ import aiohttp
 
 _REPOSITORY = Path(__file__).parent.parent
 _PATIENCE = 30.0
-_LISTENING = re.compile(rb"Listening on (http://\S+)")
+_LISTENING = re.compile(rb"Listening on (https?://\S+)")
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,11 @@ def test_only_one_local_model_can_be_named(tmp_path: Path) -> None:
 
 def _in_its_form(secret: Setting) -> str:
     """A value that this setting takes."""
-    forms = {"REDIS_URL": "redis://:hush@redis.example", "CHUK_STREAM_KEY": f"hush{'A' * 39}="}
+    forms = {
+        "REDIS_URL": "redis://:hush@redis.example",
+        "CHUK_STREAM_KEY": f"hush{'A' * 39}=",
+        "SENTRY_DSN": "https://hush@sentry.example/1",
+    }
     return forms.get(secret.env, "hush")
 
 

@@ -127,6 +127,9 @@ class TokenVerifier:
 
     async def _key_for(self, header: dict[str, object]) -> tuple[bytes | jwt.PyJWK, str]:
         algorithm, key_id = header.get("alg"), header.get("kid")
+        if not isinstance(algorithm, str):
+            # A list cannot even be looked for in a set.
+            raise InvalidToken
         if algorithm == "HS256" and self._rules.secret is not None:
             return self._rules.secret, "HS256"
         if algorithm in _ASYMMETRIC and isinstance(key_id, str) and self._keys is not None:

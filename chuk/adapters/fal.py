@@ -23,6 +23,7 @@ import orjson
 
 from chuk.adapters.children import RunOnce
 from chuk.adapters.fal_answers import Answer, inline_picture, refused, whole
+from chuk.adapters.public_address import is_public
 from chuk.adapters.refit import refitted
 from chuk.errors import (
     ChukError,
@@ -44,7 +45,6 @@ _CANCEL_TIMEOUT = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE, _PAUSE_GROWTH = 0.25, 2.0, 1.3
 # How often in a row a question that may be repeated is asked in vain.
 _ATTEMPTS = 4
-_MOST_REDIRECTS = 3
 _UPSTREAM_KEEPS = 3_600
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _WAITING = frozenset({"IN_QUEUE", "IN_PROGRESS"})
@@ -221,8 +221,7 @@ class Fal:
 
     async def _download(self, url: str) -> bytes:
         """Fetch a picture from fal's public store, without our key."""
-        secure = self._base.startswith("https:")
-        if not url.startswith("https://" if secure else ("https://", "http://")):
+        if not self._is_queue(url) and not await is_public(url):
             raise ProviderError
         answer = await self._asked("download", url, limit=_MAX_PICTURE, headers={})
         return answer.body
@@ -306,9 +305,8 @@ class Fal:
                 url,
                 data=data,
                 headers={**own, **(headers or {})},
-                # Only pictures may be elsewhere: our key goes nowhere but to the queue.
-                allow_redirects=not own,
-                max_redirects=_MOST_REDIRECTS,
+                # Our key goes nowhere but to the queue, and we to no address not looked at.
+                allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT),
             ) as response:
                 body = bytearray()

@@ -8,9 +8,12 @@ from typing import Any, BinaryIO
 
 import aiohttp
 import groq
+import httpx
 import orjson
-from groq import AsyncGroq, DefaultAioHttpClient
+from groq import AsyncGroq
+from httpx_aiohttp import AiohttpTransport
 
+from chuk.adapters.bounded_transport import BoundedTransport
 from chuk.adapters.refusals import refusal, retry_after_seconds
 from chuk.errors import (
     ChukError,
@@ -29,6 +32,8 @@ READS = AUDIO - {Format.AAC}
 
 # It refuses longer ones; of a longer one Whisper would use the end.
 _LONGEST_PROMPT = 896
+# Of the longest recording every word with its times is a tenth of this.
+_MAX_ANSWER = 16 * 2**20
 _NO_CAPACITY = 498
 _OUR_ACCOUNT = frozenset({401, 402, 403})
 # What the same request may get an answer to a moment later.
@@ -57,7 +62,11 @@ class Groq:
             timeout=groq.Timeout(timeout, connect=connect_timeout),
             # Its own retries sleep as long as it is told to, while somebody waits.
             max_retries=0,
-            http_client=DefaultAioHttpClient(follow_redirects=False, trust_env=False),
+            http_client=httpx.AsyncClient(
+                transport=BoundedTransport(AiohttpTransport(), most_bytes=_MAX_ANSWER),
+                follow_redirects=False,
+                trust_env=False,
+            ),
         )
 
     async def recognised(self, recording: Recording, hints: Hints) -> Transcript:

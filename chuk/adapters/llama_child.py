@@ -42,10 +42,10 @@ def main() -> None:
         try:
             server = _serve(json.loads(sys.stdin.readline()))
             answer = {"address": server.listening_address}
-        except ImportError:
+        except ModuleNotFoundError:
             answer = {"problem": "llama.cpp is not installed: pip install 'chuk[local]'"}
         # An empty or unreadable file fails before llama.cpp sees it.
-        except (RuntimeError, OSError, ValueError) as error:
+        except (ImportError, RuntimeError, OSError, ValueError) as error:
             answer = {"problem": f"llama.cpp cannot load the model: {_reason(log) or error}"}
     # From here on llama.cpp may print what people write, so nothing of it goes anywhere.
     silence = os.open(os.devnull, os.O_WRONLY)

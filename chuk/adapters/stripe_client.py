@@ -21,6 +21,8 @@ from chuk.logs import logger
 VERSION = "2026-10-28.endive"
 """The API version whose shapes `stripe_objects` reads, whatever the account's default is."""
 
+_MAX_ANSWER = 16 * 2**20
+
 _FAILED = "The payment provider answered with an error. Please try again."
 _TOO_SLOW = "The payment provider took too long to answer. Please try again."
 _BUSY = "The payment provider is busy. Please try again in a moment."
@@ -93,6 +95,9 @@ class StripeClient:
                 answer = await self._client.raw_request_async(method, path, **params)
         except TimeoutError:
             raise ProviderTimeout(_TOO_SLOW) from None
+        except UnicodeDecodeError:
+            # The library writes an answer into its log before it looks at it.
+            raise nonsense() from None
         except stripe.StripeError as error:
             failure = _translated(error)
             if not isinstance(failure, Missing):
@@ -132,9 +137,24 @@ class _Transport(stripe.AIOHTTPClient):
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
         try:
-            return await super().request_async(method, url, headers, post_data)
+            args, options = self._get_request_args_kwargs(method, url, headers, post_data)
+            async with self._session.request(*args, **options) as answer:
+                content = bytearray()
+                async for piece in answer.content.iter_any():
+                    content += piece
+                    if len(content) > _MAX_ANSWER:
+                        answer.close()
+                        raise aiohttp.ClientPayloadError("an answer without an end")
+                return bytes(content), answer.status, answer.headers
         except (aiohttp.ClientError, OSError) as error:
             self._handle_request_error(error)
+
+    def _get_request_args_kwargs(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        args, options = super()._get_request_args_kwargs(method, url, headers, post_data)
+        # Stripe never sends anybody elsewhere, and our key must not go there.
+        return args, {**options, "allow_redirects": False}
 
 
 def is_live(secret_key: str) -> bool:

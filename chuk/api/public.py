@@ -46,7 +46,7 @@ async def about(request: web.Request) -> dict[str, Any]:
     return {
         "name": "Chuk Chat",
         "version": __version__,
-        "docs": "/openapi.json",
+        "docs": "/docs",
         "health": "/health",
         "openapi": "/openapi.json",
     }

@@ -17,7 +17,7 @@ from chuk.accounts.ports import DeletionStep
 from chuk.adapters.file_reader import LIBRARIES
 from chuk.adapters.fork_server import ForkServer
 from chuk.adapters.push_client import PushClient
-from chuk.api import ai, openai, public, stripe, user, webhooks
+from chuk.api import ai, console, openai, public, stripe, user, webhooks
 from chuk.api.health_check import HealthCheck
 from chuk.api.keys import (
     API_KEYS,
@@ -58,6 +58,8 @@ from chuk.app.sharing import make_sharing
 from chuk.app.sign_in import embedded_issuer, log_salt, token_verifier
 from chuk.app.speaking import Speaking, make_speech
 from chuk.app.streaming import make_streaming
+from chuk.app.telemetry import make_telemetry
+from chuk.app.watching import make_collector, make_watching
 from chuk.billing.erasure import UnreachableSubscription
 from chuk.billing.status import StatusDesk
 from chuk.books import Books, open_books
@@ -67,7 +69,9 @@ from chuk.credits.receipts import Receipts
 from chuk.credits.reconcile import Reconciler
 from chuk.credits.service import Credits
 from chuk.leadership import Leadership
+from chuk.metrics.site import METRICS
 from chuk.settings import Settings
+from chuk.tls import insist
 from chuk.web.addresses import ClientAddresses
 from chuk.web.connections import Connections
 from chuk.web.cors import allow_origins
@@ -115,13 +119,15 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
     routes = hang_areas(root, settings)
     # Unlike that of any other process, so that holds and deletions have one who answers for them.
     owner = token_hex(16)
+    telemetry = make_telemetry(settings)
+    watching = make_watching(telemetry)
     session = _session(settings)
     push = PushClient(
         connect_timeout=settings.upstream.connect_timeout,
         most_connections=settings.upstream.connections,
         user_agent=_USER_AGENT,
     )
-    models = choose_models(settings, session, push, embedded)
+    models = choose_models(settings, session, push, embedded, watching.spans)
     verifier, tokens = token_verifier(settings, session)
     connections = Connections(settings.chat.stall_timeout)
     sharing = make_sharing(settings, owner, carries=lambda: len(connections))
@@ -148,7 +154,9 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         is_running=credit_service.is_open,
         leadership=sharing.leadership,
     )
-    streaming = make_streaming(settings, catalog, models.router, credit_service, sharing, owner)
+    streaming = make_streaming(
+        settings, catalog, models.router, credit_service, sharing, owner, watching.turns
+    )
     turns = streaming.turns
     forks = ForkServer(LIBRARIES)
     hearing = make_hearing(settings, credit_service, forks.run, embedded)
@@ -169,7 +177,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         PaidWork(credit_service),
     ]
     deletions = _deletions(settings, books, stopped, payments, locks, owner, sharing.leadership)
-    sockets = OpenSockets(settings.chat.socket_idle_timeout)
+    sockets = OpenSockets(settings.chat.socket_idle_timeout, most=settings.chat.sockets_per_user)
     health = HealthCheck(
         {
             "models": lambda: catalog.is_loaded,
@@ -182,6 +190,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
     )
 
     async def run(_app: web.Application) -> AsyncIterator[None]:
+        telemetry.start()
         await sharing.start()
         await streaming.start()
         if models.server is not None:
@@ -224,6 +233,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         await sharing.close()
         push.close()
         await session.close()
+        await telemetry.close()
 
     async def drain(_app: web.Application) -> None:
         await streaming.drain()
@@ -255,13 +265,17 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         )
         root[INBOX], root[EVENT_READER] = payments.billing.inbox, payments.reader
     root[OPENAPI] = openapi_document(routes)
+    root[METRICS] = make_collector(
+        *(root, watching, sharing, streaming, reconciler, watch),
+        *(each.queues for each in (converting, hearing, atelier, speaking, embedding)),
+    )
     parts = [tokens, sharing.part, Part("models", models.using, models.check), _books_part(books)]
     parts.append(payments.part if payments else Part("billing", "nobody", _no_billing))
     parts += [converting.part, hearing.part, speaking.part, atelier.part, embedding.part]
     root[WIRING] = Wiring(parts, ready, close)
     root.middlewares.extend(
         [
-            identify,
+            identify(watching.requests),
             render_errors,
             limit_bodies(routes),
             require_auth(routes, bearers, rate_limits, addresses, locks),
@@ -269,6 +283,8 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
         ]
     )
     root.on_response_prepare.append(add_headers)
+    if settings.server.tls_cert:
+        root.on_response_prepare.append(insist)
     allow_origins(root, settings.server.cors_origins)
     root.cleanup_ctx.append(run)
     root.on_shutdown.append(drain)
@@ -280,6 +296,7 @@ def hang_areas(root: web.Application, settings: Settings) -> RouteTable:
     routes = RouteTable()
     billing = is_billing_on(settings)
     v1 = public.build(routes, root)
+    console.hang(routes, root, settings)
     # The longer prefixes first: aiohttp asks the sub-applications in this order.
     root.add_subapp(ai.PREFIX, ai.build(routes, settings))
     root.add_subapp(user.PREFIX, user.build(routes))
@@ -366,6 +383,7 @@ def _look_interval(settings: Settings) -> float:
         chat.silence_interval,
         chat.stall_timeout,
         chat.socket_idle_timeout,
+        chat.socket_sign_in_timeout,
         upstream.first_byte_timeout,
         upstream.read_timeout,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ class Converting:
     """What the routes, the doctor and the end of the application need of it."""
 
     conversions: Conversions
+    queues: Mapping[str, Jobs]
     part: Part
     close: Callable[[], Awaitable[None]]
 
@@ -44,16 +45,18 @@ def make_conversions(
     reader = ChildFileReader(
         timeout=media.convert_timeout, run_once=run_once, make_worker=embedded.make_worker
     )
+    jobs = Jobs(media.workers, media.queue)
     conversions = Conversions(
         reader,
         listener,
-        Jobs(media.workers, media.queue),
+        jobs,
         credit_service,
         price=media.conversion_price,
         patience=media.convert_timeout,
     )
     using = f"{media.workers} at once, each in a process of its own"
-    return Converting(conversions, Part("files", using, lambda: _read_one(reader)), reader.close)
+    part = Part("files", using, lambda: _read_one(reader))
+    return Converting(conversions, {"conversion": jobs}, part, reader.close)
 
 
 async def _read_one(reader: ChildFileReader) -> str:

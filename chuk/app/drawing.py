@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -29,6 +29,7 @@ class Atelier:
 
     drawing: Drawing
     pictures: Pictures
+    queues: Mapping[str, Jobs]
     part: Part
     close: Callable[[], Awaitable[None]]
 
@@ -60,7 +61,7 @@ def make_drawing(
             timeout=media.image_timeout,
         )
         part = Part("images", f"fal at {fal.queue_url}", _unasked)
-        return Atelier(drawing, pictures, part, painter.close)
+        return Atelier(drawing, pictures, {}, part, painter.close)
     sketch = Sketch(run_once=run_once)
     # A sketch takes a second of one core; the others are for those who wait for something else.
     jobs = Jobs(1, media.queue)
@@ -72,7 +73,8 @@ def make_drawing(
         painting = await sketch.paint(Commission("a hill", SHORTEST_SIDE, SHORTEST_SIDE, 1))
         return f"drew a picture of {len(painting.data)} bytes"
 
-    return Atelier(drawing, pictures, Part("images", f"embedded {MODEL}", drawn), _nothing)
+    part = Part("images", f"embedded {MODEL}", drawn)
+    return Atelier(drawing, pictures, {"drawing": jobs}, part, _nothing)
 
 
 async def _unasked() -> str:

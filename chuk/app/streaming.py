@@ -10,6 +10,7 @@ from chuk.app.sealing import stream_seals
 from chuk.app.sharing import Sharing
 from chuk.catalog.service import Catalog
 from chuk.chat.generation import Patience
+from chuk.chat.meter import TurnMeter
 from chuk.chat.ports import StreamStore, Upstream
 from chuk.chat.recording import MemoryStreams, StreamBounds
 from chuk.chat.streams import Streams
@@ -25,6 +26,7 @@ class Streaming:
 
     Attributes:
         store: where turns are recorded.
+        local: what this process keeps by itself.
         shared: the same, where other processes can go on with them; None where there are none.
         tick: looks at the running turns, then at what was kept long enough.
         erasure: the step of a deletion that stops a user's turns and forgets them.
@@ -33,6 +35,7 @@ class Streaming:
     turns: Turns
     streams: Streams
     store: StreamStore
+    local: MemoryStreams
     shared: RedisStreams | None
     tick: Tick
     erasure: TurnsErasure
@@ -60,11 +63,13 @@ def make_streaming(
     credit_service: Credits,
     sharing: Sharing,
     owner: str,
+    meter: TurnMeter | None = None,
 ) -> Streaming:
     """Put the turns of this process together.
 
     Args:
         owner: this process; unlike all others.
+        meter: counts the turns.
 
     Raises:
         OSError: the data folder cannot be written.
@@ -100,6 +105,7 @@ def make_streaming(
         ),
         streams=store,
         grace=chat.resume_grace,
+        meter=meter,
     )
 
     async def tick(now: float) -> None:
@@ -107,7 +113,7 @@ def make_streaming(
         await local.tick(now)
 
     erasure = TurnsErasure(turns, store)
-    return Streaming(turns, Streams(store, turns), store, shared, tick, erasure)
+    return Streaming(turns, Streams(store, turns), store, local, shared, tick, erasure)
 
 
 class TurnsErasure:

@@ -18,6 +18,9 @@ _HANDLED = frozenset(
 )
 _HANDLED_FAMILY = "customer.subscription."
 
+NEEDED = _HANDLED | {f"{_HANDLED_FAMILY}{what}" for what in ("created", "updated", "deleted")}
+"""What Stripe must send, or a customer's state is known only at the next comparison."""
+
 
 def concerns_us(event_type: str) -> bool:
     """Whether an event of this type may change what a customer has."""

@@ -6,7 +6,7 @@ twice, late or at once with others does no harm, for all it does is to look at t
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from chuk.billing.events import concerns_us
 from chuk.billing.ports import BillingStore, InboxEvent, IncomingEvent, PaymentProvider
@@ -23,6 +23,13 @@ class Inbox:
 
     Args:
         patience: how long an event is left to whoever received it, before others try it.
+
+    Attributes:
+        received: events that came to this process, repeats included.
+        failed: how often one could not be applied.
+        last_received: when the latest came to this process.
+        pending, oldest_pending: what was left by the latest look of this process at what is not
+            applied: how many events, and when Stripe made the oldest of them.
     """
 
     def __init__(
@@ -34,6 +41,9 @@ class Inbox:
         patience: timedelta = timedelta(seconds=30),
         clock: Clock = utc_now,
     ) -> None:
+        self.received = self.failed = self.pending = 0
+        self.last_received: datetime | None = None
+        self.oldest_pending: datetime | None = None
         self._store = store
         self._provider = provider
         self._subscriptions = subscriptions
@@ -47,6 +57,8 @@ class Inbox:
             ChukError: of a status from 500 on; it is to be sent again.
         """
         event = incoming.event
+        self.received += 1
+        self.last_received = self._clock()
         if not await self._store.record_event(event):
             return
         if incoming.is_ours:
@@ -81,13 +93,19 @@ class Inbox:
         """
         patience = timedelta(0) if at_once else self._patience
         due = await self._store.pending_events(self._clock() - patience, _MOST_AT_ONCE)
-        failed = 0
+        left: list[InboxEvent] = []
         for event in due:
             try:
                 await self._apply(event)
             except ChukError:
-                failed += 1
-        return len(due) - failed, failed
+                left.append(event)
+        self.pending = len(left)
+        self.oldest_pending = min((event.created_at for event in left), default=None)
+        return len(due) - len(left), len(left)
+
+    def leave_to_others(self) -> None:
+        """Another process looks from now on at what is pending: what this one saw is stale."""
+        self.pending, self.oldest_pending = 0, None
 
     async def _apply(self, event: InboxEvent) -> None:
         try:
@@ -96,6 +114,7 @@ class Inbox:
                 if customer_id is not None:
                     await self._subscriptions.refresh(customer_id)
         except Exception as error:
+            self.failed += 1
             if not isinstance(error, ChukError):
                 log_failure("billing", error, event_type=event.type)
             await self._store.mark_failed(event.id, type(error).__name__)

@@ -139,6 +139,8 @@ class BillingReconciler:
                     if waited >= self._interval:
                         waited = 0.0
                         await self._compare()
+                else:
+                    self._inbox.leave_to_others()
             except ChukError as error:
                 logger("billing").warning("reconcile_failed", error=type(error).__name__)
             except Exception as error:

@@ -87,7 +87,9 @@ class Selection:
         )
 
 
-class _OverrideSchema(Schema):
+class OverrideSchema(Schema):
+    """`[models."<id>"]` in the models file."""
+
     class Meta:
         unknown = RAISE
 
@@ -99,7 +101,9 @@ class _OverrideSchema(Schema):
 _Pattern = fields.Str(validate=validate.Length(min=1, max=200))
 
 
-class _FileSchema(Schema):
+class FileSchema(Schema):
+    """The models file."""
+
     class Meta:
         unknown = RAISE
 
@@ -107,7 +111,7 @@ class _FileSchema(Schema):
         _Pattern, validate=validate.Length(min=1, error='write ["*"] to allow every model.')
     )
     block = fields.List(_Pattern)
-    models = fields.Dict(keys=_Pattern, values=fields.Nested(_OverrideSchema))
+    models = fields.Dict(keys=_Pattern, values=fields.Nested(OverrideSchema))
     upstreams = fields.Dict(keys=ServerName, values=fields.Nested(ServerSchema))
 
 
@@ -143,7 +147,7 @@ def read_models_file(file: Path, *, blocked_providers: Iterable[str] = ()) -> Mo
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SelectionError(f"{file}: not valid TOML: {error}") from None
     try:
-        loaded: Mapping[str, Any] = _FileSchema().load(document)
+        loaded: Mapping[str, Any] = FileSchema().load(document)
         servers = own_servers(loaded.get("upstreams", {}))
     except ValidationError as error:
         raise SelectionError(f"{file}: {_first_problem(error.messages)}") from None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ class Catalog:
 
     Attributes:
         failed_refreshes: how many refreshes failed since the start.
+        refreshed_at: when the source last gave its whole list, by a clock that only counts
+            seconds (`time.monotonic`); None: not since the start.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Catalog:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.failed_refreshes = 0
+        self.refreshed_at: float | None = None
         self._source = source
         self._store = store
         self._selection = selection or Selection()
@@ -142,6 +146,7 @@ class Catalog:
             known = self._snapshot.known if self._snapshot else ()
             try:
                 await self._take(await self._source.fetch(known))
+                self.refreshed_at = time.monotonic()
             except CatalogUnavailable as error:
                 if isinstance(error, PartlyUnavailable):
                     await self._take(error.models)

@@ -31,6 +31,7 @@ from chuk.chat.events import (
     count_events,
 )
 from chuk.chat.grace import Grace
+from chuk.chat.meter import TurnMeter
 from chuk.chat.ports import Recording, Subscriber, Upstream, Wait
 from chuk.chat.resolution import Resolution
 from chuk.chat.stream_id import new_stream_id
@@ -39,8 +40,10 @@ from chuk.errors import (
     ChukError,
     InternalError,
     ProviderTimeout,
+    ServiceUnavailable,
 )
 from chuk.logs import log_failure
+from chuk.spans import Span
 
 # Seconds that a client may take nothing while somebody else reads on: it has very likely changed
 # its network, and the connection that it left has not broken yet.
@@ -66,6 +69,7 @@ class Generation:
         stream_id: its name, where it has one already.
         recording: takes down what the subscribers are told.
         grace: lets the turn go on for a while when the last of them is lost; None: it stops.
+        meter: counts it.
     """
 
     __slots__ = (
@@ -80,6 +84,7 @@ class Generation:
         "_keep_alive",
         "_last_event_at",
         "_loop_time",
+        "_meter",
         "_model_id",
         "_patience",
         "_recording",
@@ -110,6 +115,7 @@ class Generation:
         stream_id: str | None = None,
         recording: Recording | None = None,
         grace: Grace | None = None,
+        meter: TurnMeter | None = None,
     ) -> None:
         self._loop_time = asyncio.get_running_loop().time
         now = self._loop_time()
@@ -126,6 +132,7 @@ class Generation:
         self._patience = patience
         self._recording = recording
         self._grace = grace
+        self._meter = meter or TurnMeter()
         self._subscribers: list[Subscriber] = []
         self._task: asyncio.Task[None] | None = None
         self._keep_alive: asyncio.Task[None] | None = None
@@ -211,7 +218,8 @@ class Generation:
             self._patience.between_reads if self._tally.has_been_read else self._patience.first_byte
         )
         if now - self._waiting_since >= limit:
-            self.stop(ProviderTimeout())
+            # Until there is a hold, it is our own books that keep everybody waiting.
+            self._time_out(ProviderTimeout() if self._has_hold else ServiceUnavailable())
         elif now - self._last_event_at >= self._patience.silence:
             # A task of its own: the watch must not wait for a client that reads slowly.
             self._keep_alive = asyncio.create_task(self._tell_of_life(self._events_sent))
@@ -219,6 +227,12 @@ class Generation:
     def _cut(self, subscriber: Subscriber) -> None:
         if self._slow is subscriber:
             subscriber.cut()
+
+    def _time_out(self, error: ChukError) -> None:
+        # It may be stopped already, while its books take a moment.
+        if self._ending is None and isinstance(error, ProviderTimeout):
+            self._meter.note_error(self._tally, error)
+        self.stop(error)
 
     async def _tell_of_life(self, events_sent: int) -> None:
         # What was told since the watch looked is life enough, and may be about to wait.
@@ -229,6 +243,11 @@ class Generation:
 
     async def _run(self) -> None:
         self._has_begun = True
+        self._meter.begun += 1
+        with self._meter.spans.span("turn", stream=self.id, model=self._model_id) as span:
+            await self._carry_out(span)
+
+    async def _carry_out(self, span: Span) -> None:
         try:
             if self._ending is None:
                 await self._upstream.complete(await self._held(), self._take)
@@ -243,7 +262,11 @@ class Generation:
             self._ending = InternalError()
         await self._calmed()
         # From here on nobody can stop it: what it took is written down first, then told.
-        self._ending = ending = self._ending or self._tally.ending()
+        ending = self._ending
+        if ending is None:
+            ending = self._ending = self._tally.ending()
+            if isinstance(ending, ChukError):
+                self._meter.note_error(self._tally, ending)
         try:
             closing = await closing_events(
                 ending, self._tally, self._books if self._has_hold else None
@@ -253,6 +276,8 @@ class Generation:
             log_failure("generation", error, stream=self.id)
             closing = [Failed(InternalError())]
         self._is_over = True
+        now = self._loop_time()
+        self._meter.note_end(ending, self._tally, now, was_held=self._has_hold, span=span)
         await self._told(closing)
         self._conclude()
 

@@ -47,7 +47,8 @@ class MemoryStreams:
 
     Attributes:
         size: bytes set aside for all that is kept.
-        dropped: how many answers were given up for a bound so far.
+        dropped, dropped_bytes: how many answers were given up for a bound so far, and how large
+            they had become.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class MemoryStreams:
         time: Callable[[], float] | None = None,
     ) -> None:
         self.size = 0
-        self.dropped = 0
+        self.dropped = self.dropped_bytes = 0
         self._bounds = bounds
         self._clock = clock
         self._time = time or asyncio.get_running_loop().time
@@ -69,6 +70,11 @@ class MemoryStreams:
         self._dropped_and_told = 0
         self._stop: Callable[[str], object] | None = None
         self._when_dropped: Callable[[MemoryRecording], object] | None = None
+
+    @property
+    def kept(self) -> int:
+        """How many answers are kept."""
+        return len(self._kept)
 
     # What a turn and its followers call.
 
@@ -214,6 +220,7 @@ class MemoryStreams:
 
     def _drop(self, recording: MemoryRecording) -> None:
         self.dropped += 1
+        self.dropped_bytes += recording.log.size
         self._give_up(recording)
         if self._when_dropped is not None:
             self._when_dropped(recording)

@@ -20,8 +20,10 @@ from chuk.chat.events import Routed
 from chuk.chat.losses import Losses
 from chuk.chat.ports import Take, Upstream
 from chuk.chat.throughput import Throughput
+from chuk.counts import Counts
 from chuk.errors import ChukError, ModelUnavailable
 from chuk.logs import logger
+from chuk.spans import NO_SPANS, Spans
 
 _log = logger("routing")
 
@@ -73,8 +75,10 @@ class Router:
     Args:
         services: by the name that a model's `upstream` has.
         clock: seconds, never going back.
+        spans: who is told of each attempt.
 
     Attributes:
+        errors: attempts that failed, by upstream, provider and the code of their error.
         fallbacks: how often a turn went on to another provider since the start.
         passed_over: how often a provider was not asked because its breaker is open.
         losses: what failed attempts cost us.
@@ -88,8 +92,10 @@ class Router:
         breakers: Breakers,
         losses: Losses,
         clock: Callable[[], float] = time.monotonic,
+        spans: Spans = NO_SPANS,
     ) -> None:
         self.rules = rules
+        self.errors = Counts()
         self.fallbacks = 0
         self.passed_over = 0
         self._services = services
@@ -97,6 +103,7 @@ class Router:
         self.losses = losses
         self._throughput = Throughput()
         self._clock = clock
+        self._spans = spans
 
     async def complete(self, request: CompletionRequest, take: Take) -> None:
         """See `chuk.chat.ports.Upstream.complete`.
@@ -166,7 +173,7 @@ class Router:
             if not is_last and self._clock() + self.rules.first_byte < give_up_at:
                 patience = self.rules.first_byte
             asked = _alone(kept, candidate, is_last=is_last)
-            failure = await self._tried(attempt, service, asked, patience)
+            failure = await self._tried(attempt, target, service, asked, patience)
             if failure is None:
                 self._measure(attempt, target)
                 return
@@ -182,21 +189,32 @@ class Router:
     async def _tried(
         self,
         attempt: Attempt,
+        target: Target,
         service: Service,
         asked: list[CompletionRequest],
         patience: float | None,
     ) -> ChukError | None:
         """Make the attempt; what a failed one cost is nobody's but ours."""
-        try:
-            failure = await attempt.run(service.upstream, asked.pop(), patience)
-        except ChukError:
-            if not attempt.has_output:
+        upstream, provider = target.upstream, target.provider
+        with self._spans.span(
+            "attempt", upstream=upstream, provider=provider, model=target.model
+        ) as span:
+            try:
+                failure = await attempt.run(service.upstream, asked.pop(), patience)
+            except ChukError as error:
+                self.errors.add(upstream, provider, error.code)
+                span.fail(error.code)
+                if not attempt.has_output:
+                    self.losses.note(attempt.generation_id, attempt.cost_usd)
+                raise
+            if failure is not None:
+                self.errors.add(upstream, provider, failure.code)
+                span.fail(failure.code)
                 self.losses.note(attempt.generation_id, attempt.cost_usd)
-            raise
-        if not attempt.has_output:
-            # One that was meant to be empty is no failure, but nobody pays for it either.
-            self.losses.note(attempt.generation_id, attempt.cost_usd)
-        return failure
+            elif not attempt.has_output:
+                # One that was meant to be empty is no failure, but nobody pays for it either.
+                self.losses.note(attempt.generation_id, attempt.cost_usd)
+            return failure
 
     def _measure(self, attempt: Attempt, target: Target) -> None:
         if attempt.speaking_time is not None:

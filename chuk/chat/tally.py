@@ -31,6 +31,8 @@ class Tally:
         pieces: pieces of content and reasoning so far.
         provider: who answers; the one asked for until upstream names another.
         generation_id: upstream's own name for the request, once it is known.
+        upstream: the name of the service that is asked.
+        started_at: when the turn began.
     """
 
     __slots__ = (
@@ -41,17 +43,19 @@ class Tally:
         "_has_ended",
         "_last_read_at",
         "_prompt_tokens",
-        "_started_at",
         "_usage",
         "generation_id",
         "has_been_read",
         "pieces",
         "provider",
+        "started_at",
+        "upstream",
     )
 
     def __init__(self, resolution: Resolution, now: float) -> None:
         self.pieces = 0
         self.provider = resolution.provider
+        self.upstream = resolution.request.upstream
         self.generation_id: str | None = None
         self.has_been_read = False
         self._allowed = resolution.model.providers if resolution.request.allow_fallbacks else ()
@@ -60,7 +64,7 @@ class Tally:
         self._answer_bytes = 0
         self._usage: UpstreamUsage | None = None
         self._finish_reason: str | None = None
-        self._started_at = self._last_read_at = now
+        self.started_at = self._last_read_at = now
         self._first_token_at: float | None = None
 
     def note_read(self, now: float) -> None:
@@ -123,6 +127,11 @@ class Tally:
         return self._finish_reason is not None or self._has_ended
 
     @property
+    def first_token_after(self) -> float | None:
+        """Seconds from the turn's beginning to the first piece of its answer, if there was one."""
+        return None if self._first_token_at is None else self._first_token_at - self.started_at
+
+    @property
     def delivered_tokens(self) -> int:
         """Completion tokens so far, by our count."""
         # A piece is nearly always one token; some upstreams send several in a piece.
@@ -171,7 +180,7 @@ class Tally:
         span = self._last_read_at - (self._first_token_at or self._last_read_at)
         if span < _SHORTEST_SPAN:
             # It all came in one read: only the time since the request says anything.
-            return Speed(tokens / max(self._last_read_at - self._started_at, _SHORTEST_SPAN))
+            return Speed(tokens / max(self._last_read_at - self.started_at, _SHORTEST_SPAN))
         return Speed(max(tokens - 1, 0) / span)
 
     def _estimate(self) -> UpstreamUsage:

@@ -13,6 +13,7 @@ from chuk.chat.command import ChatCommand
 from chuk.chat.events import Done
 from chuk.chat.generation import Generation, Patience
 from chuk.chat.grace import Grace
+from chuk.chat.meter import TurnMeter
 from chuk.chat.ports import StreamStore, Subscriber, Upstream
 from chuk.chat.resolution import resolve
 from chuk.chat.stream_id import new_stream_id
@@ -30,6 +31,7 @@ class Turns:
         streams: where turns are recorded.
         grace: seconds that a turn goes on when nobody listens any more; 0: it stops, and only
             what is to be kept is recorded.
+        meter: counts them.
     """
 
     def __init__(
@@ -41,7 +43,9 @@ class Turns:
         patience: Patience,
         streams: StreamStore,
         grace: float,
+        meter: TurnMeter | None = None,
     ) -> None:
+        self.meter = meter or TurnMeter()
         self._catalog = catalog
         self._upstream = upstream
         self._credit_service = credit_service
@@ -98,12 +102,18 @@ class Turns:
             stream_id=stream_id,
             recording=recording,
             grace=grace,
+            meter=self.meter,
         )
         task = generation.begin(subscriber)
         self._running[generation.id] = generation
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._forget(generation, done))
         return generation
+
+    @property
+    def running(self) -> int:
+        """How many run now."""
+        return len(self._running)
 
     async def tick(self, now: float) -> None:
         """Let each turn look at the clock (the event loop's, in seconds)."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
 
 from chuk.clock import Clock
 from chuk.credits.intents import Intent, with_real_cost
@@ -27,6 +29,21 @@ _ASK_FOR = 1.5
 _log = logger("credits")
 
 
+@dataclass(frozen=True, slots=True)
+class CreditFacts:
+    """The holds of one process. Ages are seconds, 0 where there is none.
+
+    Attributes:
+        open: what work is still going on for, or whose end is not written.
+        waiting: ends that are known, but that the books have not taken yet.
+    """
+
+    open: int
+    oldest_open: float
+    waiting: int
+    oldest_waiting: float
+
+
 class Endings:
     """Every hold that this process has yet to end.
 
@@ -36,7 +53,8 @@ class Endings:
         sleep: how background tasks wait.
 
     Attributes:
-        open_holds: ids of the holds that this process works for, or means to end.
+        open_holds: ids of the holds that this process works for, or means to end, and since when;
+            the oldest first.
         unsettled: how many ends could not be written at once since the start.
     """
 
@@ -50,7 +68,7 @@ class Endings:
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
-        self.open_holds: set[str] = set()
+        self.open_holds: dict[str, datetime] = {}
         self.unsettled = 0
         self.costs = costs
         self._store = store
@@ -58,7 +76,9 @@ class Endings:
         self._ask_attempts = ask_attempts
         self._clock = clock
         self._sleep = sleep
+        # With the time since which each is known; the oldest first.
         self._waiting: dict[str, Intent] = {}
+        self._waiting_since: dict[str, datetime] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -73,6 +93,17 @@ class Endings:
                     await asyncio.gather(*map(self._hand_over, tuple(self._waiting.values())))
         if self._waiting:
             _log.warning("holds_left_to_reconcile", holds=len(self._waiting))
+
+    @property
+    def facts(self) -> CreditFacts:
+        """What there is to know of the holds of this process."""
+        now = self._clock()
+        return CreditFacts(
+            open=len(self.open_holds),
+            oldest_open=(now - next(iter(self.open_holds.values()), now)).total_seconds(),
+            waiting=len(self._waiting),
+            oldest_waiting=(now - next(iter(self._waiting_since.values()), now)).total_seconds(),
+        )
 
     async def write(self, intent: Intent) -> MicroEuro | None:
         """Write an end; returns what was charged, None where that must wait."""
@@ -96,6 +127,7 @@ class Endings:
     def write_later(self, intent: Intent) -> None:
         """Keep an end, and try until it is written."""
         self._waiting[intent.hold_id] = intent
+        self._waiting_since.setdefault(intent.hold_id, self._clock())
         self.in_background(self._keep_trying(intent), f"end of {intent.hold_id}")
 
     def in_background(self, work: Coroutine[object, object, None], name: str) -> None:
@@ -125,8 +157,9 @@ class Endings:
         return resolved.charged
 
     def _forget(self, intent: Intent) -> None:
-        self.open_holds.discard(intent.hold_id)
+        self.open_holds.pop(intent.hold_id, None)
         self._waiting.pop(intent.hold_id, None)
+        self._waiting_since.pop(intent.hold_id, None)
 
     async def _keep_trying(self, intent: Intent) -> None:
         wait = _FIRST_RETRY

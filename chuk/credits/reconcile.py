@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from chuk.clock import Clock, utc_now
@@ -39,6 +39,13 @@ class Reconciled:
         """Orphans looked at."""
         return self.settled + self.released + self.deferred + self.failed
 
+    def add(self, other: Reconciled) -> None:
+        """What another look did, as well."""
+        self.settled += other.settled
+        self.released += other.released
+        self.deferred += other.deferred
+        self.failed += other.failed
+
 
 class Reconciler:
     """Looks for orphaned holds, again and again.
@@ -53,6 +60,12 @@ class Reconciler:
         is_running: whether this very process still works for a hold; such a one is no orphan,
             even when its lease could not be renewed.
         leadership: who looks in the background; the others leave it to that one.
+
+    Attributes:
+        total: what all looks of this process did together.
+        looks, failed_looks: how many looks there were, and how many could not be made.
+        left: orphans that this process has seen and that are not ended yet, with the times at
+            which their holds were opened.
     """
 
     def __init__(
@@ -70,6 +83,9 @@ class Reconciler:
         clock: Clock = utc_now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self.total = Reconciled()
+        self.looks = self.failed_looks = 0
+        self.left: dict[str, datetime] = {}
         self._store = store
         self._prices = prices
         self._costs = costs
@@ -116,6 +132,7 @@ class Reconciler:
             await asyncio.gather(*map(one, orphans))
             if len(orphans) < _CLAIMED_AT_ONCE:
                 break
+        self.total.add(done)
         if done.total:
             _log.info(
                 "orphans_reconciled",
@@ -130,10 +147,16 @@ class Reconciler:
         while True:
             try:
                 if self._leadership.leads:
+                    self.looks += 1
                     await self.run_once()
+                else:
+                    # Whoever leads now ends them.
+                    self.left.clear()
             except ChukError as error:
+                self.failed_looks += 1
                 _log.warning("reconcile_failed", error=error.code)
             except Exception as error:
+                self.failed_looks += 1
                 log_failure("reconcile", error)
             await self._sleep(self._interval)
 
@@ -143,7 +166,9 @@ class Reconciler:
             if self._is_running(orphan.hold.id):
                 await self._store.defer(orphan.hold.id, self._clock() + self._lease)
                 done.deferred += 1
-            elif orphan.hold.is_free_message:
+                return
+            self.left[orphan.hold.id] = orphan.opened_at
+            if orphan.hold.is_free_message:
                 await self._by_progress(orphan, done)
             else:
                 await self._by_cost(orphan, done)
@@ -165,6 +190,7 @@ class Reconciler:
             usage = with_real_cost(_usage(orphan, Outcome.INTERRUPTED, Basis.UPSTREAM), cost)
             await self._store.settle(orphan.hold.id, self._prices.in_euros(cost.cost_usd), usage)
             done.settled += 1
+            self.left.pop(orphan.hold.id, None)
         elif orphan.attempts < self._attempts:
             wait = min(self._interval * 2 ** min(orphan.attempts - 1, 16), _LONGEST_WAIT)
             await self._store.defer(orphan.hold.id, self._clock() + timedelta(seconds=wait))
@@ -179,12 +205,14 @@ class Reconciler:
             usage = _usage(orphan, Outcome.INTERRUPTED, Basis.ESTIMATE)
             await self._store.settle(orphan.hold.id, progress.cost, usage)
             done.settled += 1
+            self.left.pop(orphan.hold.id, None)
             return
         # A free message costs us something, but never its user: that is no open question.
         is_unknown = progress.generation_id is not None and not orphan.hold.is_free_message
         basis = Basis.UNKNOWN if is_unknown else Basis.NOTHING
         await self._store.release(orphan.hold.id, _usage(orphan, Outcome.FAILED, basis))
         done.released += 1
+        self.left.pop(orphan.hold.id, None)
 
     async def _ask(self, costs: GenerationCosts, generation_id: str) -> GenerationCost | None:
         try:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from chuk.clock import Clock, utc_now
-from chuk.credits.endings import Endings
+from chuk.credits.endings import CreditFacts, Endings
 from chuk.credits.intents import Intent
 from chuk.credits.ledger import (
     Basis,
@@ -201,6 +201,11 @@ class Credits:
         """How many ends could not be written at once since the start."""
         return self._endings.unsettled
 
+    @property
+    def facts(self) -> CreditFacts:
+        """What there is to know of the holds of this process."""
+        return self._endings.facts
+
     def is_open(self, hold_id: str) -> bool:
         """Whether this process still works for the hold, or means to end it."""
         return hold_id in self._endings.open_holds
@@ -256,12 +261,12 @@ class Credits:
         )
         open_holds = self._endings.open_holds
         # Before the store has it, so that it is never taken for an orphan.
-        open_holds.add(order.id)
+        open_holds[order.id] = self._clock()
         try:
             hold = await self._store.open_hold(request)
         except BaseException as error:
             if isinstance(error, ChukError) and error.status < 500:
-                open_holds.discard(order.id)
+                open_holds.pop(order.id, None)
             else:
                 # It may be there although nobody was told so.
                 usage = order.no_usage(Outcome.FAILED)

@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from chuk.counts import OTHER, Counts
 from chuk.credits.ledger import Basis, Operation, Outcome, UsageRecord
 from chuk.credits.money import micro_euro_ceiling
 from chuk.credits.service import Credits, Order
@@ -51,6 +52,10 @@ class Conversions:
         listener: hears what is said in recordings.
         price: euros for one file; 0: free of charge, also for those who have no credits.
         patience: seconds after which no further recording of a file is listened to.
+
+    Attributes:
+        outcomes: of files so far, by format and the code of what went wrong: `unknown` and
+            `other` stand for formats that are not read here and for no code of ours.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class Conversions:
         price: Decimal,
         patience: float,
     ) -> None:
+        self.outcomes = Counts()
         self._reader = reader
         self._listener = listener
         self._jobs = jobs
@@ -87,6 +93,28 @@ class Conversions:
             ChukError: as `Credits.open`, and for recordings as `Listener.transcript`.
         """
         found = await asyncio.to_thread(detect_file, path, name)
+        code = OTHER
+        try:
+            markdown = await self._paid(user_id, path, name, found, api_key_id)
+            code = "OK"
+            return markdown
+        except asyncio.CancelledError:
+            code = "CANCELLED"
+            raise
+        except ChukError as error:
+            code = error.code
+            raise
+        finally:
+            self.outcomes.add("unknown" if found is None else found.value, code)
+
+    async def _paid(
+        self,
+        user_id: UUID,
+        path: Path,
+        name: str,
+        found: Format | None,
+        api_key_id: UUID | None,
+    ) -> Markdown:
         if found is None:
             raise UnsupportedFormat(ending_of(name), SUPPORTED)
         order = self._order(user_id, api_key_id)

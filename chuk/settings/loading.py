@@ -13,21 +13,15 @@ from typing import Any, get_type_hints
 from dotenv import dotenv_values
 from marshmallow import Schema, ValidationError
 
+from chuk.settings.credentials import credentials
 from chuk.settings.declaration import Setting, settings_of
+from chuk.settings.errors import SettingsError
 from chuk.settings.sections import Settings
 from chuk.settings.values import field_for
 
 DEFAULT_FILE = Path("config/chuk.toml")
 
 _LONGEST_SHOWN = 80
-
-
-class SettingsError(Exception):
-    """A setting with a value that cannot be used. Says which, why, and where it came from."""
-
-    def __init__(self, setting: str, problem: str, source: str) -> None:
-        self.setting, self.problem, self.source = setting, problem, source
-        super().__init__(f"{setting}: {problem} (from {source})")
 
 
 @dataclass(frozen=True)
@@ -48,7 +42,8 @@ def load(environ: Mapping[str, str] | None = None, *, directory: Path | None = N
     """Read, check and freeze the settings.
 
     Args:
-        environ: the environment; the process's own when absent.
+        environ: the environment; the process's own when absent. `CREDENTIALS_DIRECTORY` in it names
+            a folder of secrets, one file each.
         directory: where `.env` and `config/chuk.toml` are looked for; the working directory
             when absent.
 
@@ -57,7 +52,11 @@ def load(environ: Mapping[str, str] | None = None, *, directory: Path | None = N
     """
     directory = directory or Path.cwd()
     environ = os.environ if environ is None else environ
-    variables = [("the environment", environ), (".env", _read_dotenv(directory / ".env"))]
+    variables = [
+        ("the environment", environ),
+        ("the credentials", credentials(environ)),
+        (".env", _read_dotenv(directory / ".env")),
+    ]
     named = _variable("CHUK_CONFIG", variables)
     file = directory / (str(named.value) if named else DEFAULT_FILE)
     document = _read_file(file, named)

@@ -27,6 +27,7 @@ from chuk.settings.values import (
     not_empty,
     positive,
 )
+from chuk.settings.watching import Metrics, Telemetry
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,22 @@ class Server:
         env="CHUK_PUBLIC_URL",
         check=is_url_or_empty,
     )
+    console: str = setting(
+        "auto",
+        "The page /console: on, off, or auto: only for this machine, with the embedded issuer.",
+        env="CHUK_CONSOLE",
+        check=validate.OneOf(["auto", "on", "off"]),
+    )
     app_url: str = setting(
         "",
         "Where Stripe sends people back to; empty: CHUK_PUBLIC_URL.",
         env="CHUK_APP_URL",
         check=is_url_or_empty,
+    )
+    local_socket: str = setting(
+        "",
+        "Unix socket to answer at as well, for asking this very server how it is; empty: none.",
+        env="CHUK_LOCAL_SOCKET",
     )
     shutdown_grace: float = setting(
         30.0,
@@ -229,6 +241,17 @@ class Chat:
     socket_idle_timeout: float = setting(
         600.0, "A WebSocket with nothing going on is closed after this.", check=positive
     )
+    socket_sign_in_timeout: float = setting(
+        120.0,
+        "A WebSocket on which nobody has signed in is closed after this, whatever else it says.",
+        check=positive,
+    )
+    sockets_per_user: int = setting(
+        100,
+        "WebSockets that one user may have open, or one address before anybody has signed in.",
+        env="CHUK_LIMIT_SOCKETS",
+        check=at_least_one,
+    )
     turns_per_socket: int = setting(4, "Turns at once on one WebSocket.", check=at_least_one)
     message_max_bytes: int = setting(
         28_000_000, "Largest chat message, images included.", check=at_least_one
@@ -341,6 +364,8 @@ class Settings:
     routing: Routing = Routing()
     supabase: Supabase = Supabase()
     redis: Redis = Redis()
+    metrics: Metrics = Metrics()
+    telemetry: Telemetry = Telemetry()
     media: Media = Media()
     groq: Groq = Groq()
     fal: Fal = Fal()

@@ -8,13 +8,58 @@ taken in by the next one or by the others, and no connection is ever reset for i
 from __future__ import annotations
 
 import socket
-import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from aiohttp import web
-
-from chuk.server import BACKLOG, listening_socket
+from chuk.listening import inherited_sockets, listening_socket, local_socket
 from chuk.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """All there are.
+
+    Attributes:
+        shared: one for each worker at least, in the order of the workers.
+        local: this server's own one, on this machine, at which every worker answers.
+        are_lent: the service manager keeps them open as well, so that others can take over.
+    """
+
+    shared: Sequence[socket.socket]
+    local: socket.socket | None
+    are_lent: bool
+
+    def close(self) -> None:
+        """Leave them. Idempotent."""
+        for door in self.shared:
+            door.close()
+        if self.local is not None:
+            self.local.close()
+
+
+def open_doors(settings: Settings, number: int, descriptors: Sequence[int]) -> Doors:
+    """Open them for so many workers.
+
+    Args:
+        descriptors: sockets that the service manager has handed over; else they are made here.
+
+    Raises:
+        OSError: the address is in use, or not one of this machine.
+    """
+    local = local_socket(settings)
+    try:
+        if descriptors:
+            lent = inherited_sockets(settings, descriptors)
+            more = range(number - len(lent))
+            # Several workers at one door: they get what comes unevenly, but nothing is lost.
+            shared = [*lent, *(lent[worker % len(lent)].dup() for worker in more)]
+        else:
+            shared = make_doors(settings, number)
+    except OSError:
+        if local is not None:
+            local.close()
+        raise
+    return Doors(shared, local, are_lent=bool(descriptors))
 
 
 def make_doors(settings: Settings, number: int) -> list[socket.socket]:
@@ -35,49 +80,3 @@ def make_doors(settings: Settings, number: int) -> list[socket.socket]:
             door.close()
         raise
     return doors
-
-
-class Entrance:
-    """The doors at which this worker takes connections in.
-
-    Args:
-        doors: all there are. What is set open here is a copy, so that they can be left again.
-    """
-
-    def __init__(
-        self,
-        runner: web.AppRunner,
-        doors: Sequence[socket.socket],
-        ssl_context: ssl.SSLContext | None,
-    ) -> None:
-        self._runner = runner
-        self._doors = doors
-        self._ssl_context = ssl_context
-        self._sites: dict[int, web.SockSite] = {}
-        self._is_closed = False
-
-    async def take_from(self, wanted: set[int]) -> None:
-        """Take connections from these doors, by their numbers, and from no others."""
-        if self._is_closed:
-            return
-        for number in wanted - self._sites.keys():
-            site = web.SockSite(
-                self._runner,
-                self._doors[number].dup(),
-                backlog=BACKLOG,
-                ssl_context=self._ssl_context,
-            )
-            await site.start()
-            self._sites[number] = site
-        for number in self._sites.keys() - wanted:
-            await self._sites.pop(number).stop()
-
-    async def close(self) -> None:
-        """Never take another one. Once nobody has them open, whoever connects is refused at once.
-
-        Idempotent.
-        """
-        await self.take_from(set())
-        self._is_closed = True
-        for door in self._doors:
-            door.close()

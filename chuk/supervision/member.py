@@ -13,6 +13,7 @@ from pathlib import Path
 
 from chuk.logs import log_failure
 from chuk.supervision.channel import Channel
+from chuk.supervision.doors import Doors
 
 _MODULE = "chuk.supervision.worker"
 
@@ -27,6 +28,7 @@ class Member:
         is_leaving: whether it wants to, and nothing has come of it yet.
         code: its exit code, once it has ended.
         problem: why it could not serve, with the exit code for it, if it said so.
+        numbers: the socket where it says what it has counted; None: nobody wants to know.
     """
 
     def __init__(
@@ -35,7 +37,9 @@ class Member:
         process: asyncio.subprocess.Process,
         channel: Channel,
         on_word: Callable[[Member], None],
+        numbers: Path | None = None,
     ) -> None:
+        self.numbers = numbers
         self.door = door
         self.doors = {door}
         self.is_ready = False
@@ -53,11 +57,12 @@ class Member:
     async def start(
         cls,
         door: int,
-        doors: Sequence[socket.socket],
+        doors: Doors,
         host: Path,
         on_word: Callable[[Member], None],
         *,
         is_late: bool,
+        numbers: Path | None = None,
     ) -> Member:
         """Start one.
 
@@ -65,29 +70,32 @@ class Member:
             host: the socket of the machine's host of models.
             is_late: others serve already, so that it need not before it knows the models.
             on_word: called whenever something of this has changed.
+            numbers: where it is to say what it has counted.
 
         Raises:
             OSError: this machine makes no more processes.
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            descriptors = [socket_.fileno() for socket_ in doors]
+            descriptors = [socket_.fileno() for socket_ in doors.shared]
+            local = None if doors.local is None else doors.local.fileno()
             orders = {
                 "parent": os.getpid(),
                 "channel": theirs.fileno(),
                 "doors": descriptors,
                 "door": door,
+                "local": local,
                 "host": str(host),
                 "is_late": is_late,
+                "numbers": None if numbers is None else str(numbers),
             }
+            passed = [theirs.fileno(), *descriptors, *([] if local is None else [local])]
             try:
-                process = await start_python(
-                    _MODULE, json.dumps(orders), pass_fds=[theirs.fileno(), *descriptors]
-                )
+                process = await start_python(_MODULE, json.dumps(orders), pass_fds=passed)
             except OSError:
                 ours.close()
                 raise
-        return cls(door, process, await Channel.over(ours), on_word)
+        return cls(door, process, await Channel.over(ours), on_word, numbers)
 
     @property
     def process_id(self) -> int:

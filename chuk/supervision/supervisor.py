@@ -11,24 +11,26 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
-import sys
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+from chuk.departure import LAST_WORDS, Stop
+from chuk.listening import address_of
 from chuk.logs import logger
+from chuk.metrics.site import MetricsSite
 from chuk.scratch import own_folder
-from chuk.server import Stop, address_of, announce, stop_on_signals
-from chuk.settings import Settings
-from chuk.supervision.doors import make_doors
+from chuk.sd_notify import Notifier
+from chuk.server import announce, has_terminal, stop_on_signals
+from chuk.settings import Settings, service_manager
+from chuk.supervision.doors import Doors, open_doors
 from chuk.supervision.host import HostKeeper
 from chuk.supervision.member import Member
+from chuk.supervision.numbers import CrewNumbers
 from chuk.supervision.pauses import Pauses
 
 # Of workers that end before they have served, one after the other.
 _MOST_STILLBORN = 4
-# After its grace a worker ends its streams and its books, in seconds.
-_LAST_WORDS = 30.0
 _HURRY = 15.0
 
 _log = logger("supervisor")
@@ -57,19 +59,21 @@ async def supervise(settings: Settings, workers: int, *, quickstart: bool = Fals
         WorkersFailed: they do not come up.
     """
     stop = stop_on_signals()
-    doors = make_doors(settings, workers)
+    manager = service_manager()
+    notifier = Notifier(manager)
+    doors = open_doors(settings, workers, manager.sockets)
     try:
         with own_folder(settings.server.data_dir) as folder:
             host = HostKeeper(settings, folder / "host")
             host.start()
             try:
-                supervisor = Supervisor(settings, doors, folder / "host", stop)
-                await supervisor.run(quickstart=quickstart)
+                crew = Supervisor(settings, workers, doors, folder / "host", stop, notifier)
+                async with notifier.alive():
+                    await crew.run(quickstart=quickstart)
             finally:
                 await host.close()
     finally:
-        for door in doors:
-            door.close()
+        doors.close()
 
 
 class _Slot:
@@ -88,19 +92,27 @@ class Supervisor:
     """Keeps every slot taken.
 
     Args:
-        doors: the sockets, one for each worker.
+        workers: so many slots.
         host: the path of the host's socket.
         stop: what the signals ask for.
+        notifier: tells the service manager how all are.
     """
 
     def __init__(
-        self, settings: Settings, doors: list[socket.socket], host: Path, stop: Stop
+        self,
+        settings: Settings,
+        workers: int,
+        doors: Doors,
+        host: Path,
+        stop: Stop,
+        notifier: Notifier,
     ) -> None:
         self._settings = settings
         self._doors = doors
         self._host = host
         self._stop = stop
-        self._slots = [_Slot(number) for number in range(len(doors))]
+        self._notifier = notifier
+        self._slots = [_Slot(number) for number in range(workers)]
         self._members: set[Member] = set()
         self._is_up = False
         self._is_ending = False
@@ -110,11 +122,15 @@ class Supervisor:
         self._replacements: set[asyncio.Task[None]] = set()
         self._change = asyncio.Event()
         self._rolls = asyncio.Event()
+        self._hired = count()
+        self._numbers = CrewNumbers(lambda: self._members)
 
     async def run(self, *, quickstart: bool) -> None:
         """Run until told to stop. Raises `WorkersFailed`."""
         # Of a terminal that is closed it means the end; without one, as everywhere, new settings.
-        on_hangup = self._stop.signal if _has_terminal() else self._rolls.set
+        metrics = MetricsSite(self._numbers.families)
+        await metrics.listen_as(self._settings.metrics)
+        on_hangup = self._stop.signal if has_terminal() else self._rolls.set
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hangup)
         stopped = asyncio.create_task(self._stop.asked.wait())
         tasks = [asyncio.create_task(self._keep(slot)) for slot in self._slots]
@@ -133,9 +149,11 @@ class Supervisor:
                 await asyncio.wait(self._hirings)
             if self._failure.done():
                 self._stop.hurry.set()
+            # Whoever takes over has the port to itself.
+            await metrics.close()
             # From now on each worker has them for itself, and the last one closes them.
-            for door in self._doors:
-                door.close()
+            self._doors.close()
+            self._notifier.stopping(self._patience())
             await self._end_all()
         if self._failure.done():
             self._failure.result()
@@ -149,18 +167,21 @@ class Supervisor:
             self._change.clear()
             await self._change.wait()
         self._is_up = True
-        address = address_of(self._settings, self._doors[0])
+        address = address_of(self._settings, self._doors.shared[0])
         announce(address)
+        self._notifier.ready()
         if quickstart and (first := self._slots[0].member) is not None:
             first.guide(address)
         while True:
             await self._rolls.wait()
             self._rolls.clear()
             _log.info("replacing all workers")
+            self._notifier.reloading()
             for slot in self._slots:
                 # One whose settings are wrong shows that the others' would be too.
                 if not await self._replace(slot):
                     break
+            self._notifier.ready()
 
     async def _keep(self, slot: _Slot) -> None:
         """Put a worker into the slot whenever there is none."""
@@ -185,9 +206,15 @@ class Supervisor:
         return await asyncio.shield(hiring)
 
     async def _started(self, door: int) -> Member | None:
+        # At lent doors another server may still serve, which this one is to take over from.
+        is_late = self._is_up or self._doors.are_lent
         try:
+            numbers = None
+            if self._settings.metrics.port:
+                # Short: the kernel takes no long paths of sockets.
+                numbers = self._host.with_name(f"n{next(self._hired)}")
             member = await Member.start(
-                door, self._doors, self._host, self._on_word, is_late=self._is_up
+                door, self._doors, self._host, self._on_word, is_late=is_late, numbers=numbers
             )
         except OSError as error:
             _log.error("worker not started", worker=door, reason=error.strerror)
@@ -239,7 +266,7 @@ class Supervisor:
             for slot in self._slots
             if slot.member in self._members and slot.member.is_ready
         }
-        left = {slot.door for slot in self._slots} - serving.keys()
+        left = set(range(len(self._doors.shared))) - serving.keys()
         for member in self._members:
             if member.is_ready:
                 is_serving = serving.get(member.door) is member
@@ -247,6 +274,7 @@ class Supervisor:
 
     def _pause_after(self, slot: _Slot, member: Member | None) -> float:
         """How long to wait after a death; logs it, and gives up where it is in vain."""
+        self._numbers.deaths += 1
         now = asyncio.get_running_loop().time()
         pause = slot.pauses.after(0.0 if member is None else now - member.begun)
         code = None if member is None else member.code
@@ -274,13 +302,16 @@ class Supervisor:
 
     async def _end_all(self) -> None:
         """Let every worker drain, and see it gone."""
-        how = "hurry" if self._stop.hurry.is_set() else "drain"
+        # At doors that are lent somebody else takes over, now or later: who comes there waits.
+        gently = "retire" if self._doors.are_lent else "drain"
+        how = "hurry" if self._stop.hurry.is_set() else gently
         for member in self._members:
             member.end(how)
         gone = asyncio.create_task(self._all_gone())
         hurry = asyncio.create_task(self._stop.hurry.wait())
-        patience = self._settings.server.shutdown_grace + _LAST_WORDS
-        await asyncio.wait({gone, hurry}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            {gone, hurry}, timeout=self._patience(), return_when=asyncio.FIRST_COMPLETED
+        )
         hurry.cancel()
         for member in self._members:
             member.end("hurry")
@@ -290,10 +321,9 @@ class Supervisor:
             member.kill()
         await gone
 
+    def _patience(self) -> float:
+        return self._settings.server.shutdown_grace + LAST_WORDS
+
     async def _all_gone(self) -> None:
         while self._members:
             await next(iter(self._members)).ended()
-
-
-def _has_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty()

@@ -18,32 +18,22 @@ import uvloop
 from aiohttp import web
 
 from chuk.adapters.confinement import die_with
-from chuk.app import WIRING, build_app
+from chuk.app import build_app
 from chuk.app.embedded import at_host
+from chuk.arrival import until_useful
 from chuk.complaints import EXPECTED, complaint
-from chuk.errors import ModelUnavailable
+from chuk.departure import Departure, Stop
+from chuk.entrance import Entrance
 from chuk.logs import log_failure, logger
+from chuk.metrics.site import METRICS, MetricsSite
+from chuk.runner import make_runner
 from chuk.scratch import own_folder
-from chuk.server import (
-    Connection,
-    Stop,
-    calm_garbage_collector,
-    drain,
-    make_runner,
-    print_guide,
-    start_log,
-    tls,
-)
+from chuk.server import calm_garbage_collector, print_guide, start_log
 from chuk.settings import Settings, load
 from chuk.supervision.channel import Channel
-from chuk.supervision.doors import Entrance
+from chuk.tls import certificate, reload_on_hangup
 
-# Who has just connected has this long to ask: in seconds.
-_FAREWELL = 2.0
-_LAST_ANSWERS = 1.0
 _USEFUL_WITHIN = 10.0
-_LOOK = 0.02
-_CALM_LOOKS = 3
 
 
 def main() -> int:
@@ -56,14 +46,14 @@ def main() -> int:
 async def _work(orders: dict[str, Any]) -> int:
     channel = await Channel.over(_taken_over(orders["channel"]))
     doors = [_taken_over(descriptor) for descriptor in orders["doors"]]
+    local = None if orders["local"] is None else _taken_over(orders["local"])
     try:
         settings = load()
         start_log(settings)
         with own_folder(settings.server.data_dir):
-            worker = _Worker(settings, channel)
-            await worker.serve(
-                doors, orders["door"], Path(orders["host"]), is_late=orders["is_late"]
-            )
+            numbers = None if orders["numbers"] is None else Path(orders["numbers"])
+            worker = _Worker(settings, channel, Path(orders["host"]), numbers)
+            await worker.serve(doors, orders["door"], local, is_late=orders["is_late"])
     except EXPECTED as error:
         code, sentence = complaint(error)
         await channel.told(problem=sentence, code=code)
@@ -83,62 +73,62 @@ def _taken_over(descriptor: int) -> socket.socket:
 class _Worker:
     """What one worker has to do."""
 
-    def __init__(self, settings: Settings, channel: Channel) -> None:
+    def __init__(
+        self, settings: Settings, channel: Channel, host: Path, numbers: Path | None
+    ) -> None:
         self._settings = settings
         self._channel = channel
+        self._host = host
+        self._numbers = numbers
         self._stop = Stop()
         # Set when others take over, so that no client needs to notice.
         self._retires = asyncio.Event()
         self._guide: asyncio.Task[None] | None = None
 
     async def serve(
-        self, doors: list[socket.socket], own: int, host: Path, *, is_late: bool
+        self,
+        doors: list[socket.socket],
+        own: int,
+        local: socket.socket | None,
+        *,
+        is_late: bool,
     ) -> None:
-        """Serve until told to end. Raises what `build_app` raises."""
-        clock = asyncio.get_running_loop().time
+        """Serve until told to end.
+
+        Raises what `build_app` raises, and SettingsError for a certificate that cannot be used.
+        """
+        shown = certificate(self._settings)
+        reload_on_hangup(shown)
         # Whoever asks this process alone to end asks for another one in its place.
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(
                 name, lambda: self._channel.tell(leaving=True)
             )
-        app = await build_app(self._settings, at_host(host))
-        app.on_response_prepare.append(self._part)
+        app = await build_app(self._settings, at_host(self._host))
+        departure = Departure(app, self._settings.server.shutdown_grace, self._stop)
         runner = make_runner(app)
         await runner.setup()
         obeying = None
+        numbers = MetricsSite(app[METRICS].families)
         try:
-            entrance = Entrance(runner, doors, tls(self._settings))
+            if self._numbers is not None:
+                await numbers.listen_at(self._numbers)
+            tls = None if shown is None else shown.context
+            entrance = Entrance(runner, doors, tls, local)
             obeying = asyncio.create_task(self._obey(app, entrance), name="the supervisor's orders")
             if is_late:
-                await self._until_useful(app)
+                await until_useful(app, self._stop.asked, within=_USEFUL_WITHIN)
             if not self._stop.asked.is_set():
                 await entrance.take_from({own})
                 calm_garbage_collector()
                 self._channel.tell(ready=True)
             await self._stop.asked.wait()
-            until = clock() + self._settings.server.shutdown_grace
-            if self._retires.is_set():
-                logger("worker").info("retiring")
-                await entrance.close()
-                await self._answer_all(runner, until)
-            left = until - clock()
-            await drain(app, max(0.0, left), self._stop)
-            # Until now there was somebody to say that the server ends.
-            await entrance.close()
-            await self._answer_all(runner, clock() + _LAST_ANSWERS)
+            await departure.run(runner, entrance, is_relieved=self._retires.is_set())
         finally:
+            await numbers.close()
             await runner.cleanup()
             for task in filter(None, (obeying, self._guide)):
                 task.cancel()
-
-    async def _until_useful(self, app: web.Application) -> None:
-        """Wait until chats can be served, but not for ever: the others cannot either, perhaps."""
-        useful = asyncio.create_task(_has_models(app))
-        stopped = asyncio.create_task(self._stop.asked.wait())
-        await asyncio.wait({useful, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (useful, stopped):
-            task.cancel()
-        await asyncio.wait({useful, stopped})
 
     async def _obey(self, app: web.Application, entrance: Entrance) -> None:
         try:
@@ -163,41 +153,6 @@ class _Worker:
         if how == "hurry":
             self._stop.hurry.set()
         self._stop.asked.set()
-
-    async def _part(self, _request: web.Request, response: web.StreamResponse) -> None:
-        """Let no connection be used again, once others have taken over."""
-        if self._retires.is_set() and not isinstance(response, web.WebSocketResponse):
-            response.headers["Connection"] = "close"
-            response.force_close()
-
-    async def _answer_all(self, runner: web.AppRunner, until: float) -> None:
-        """Wait until all have their answers who have come in, or have had their time."""
-        clock = asyncio.get_running_loop().time
-        farewell = min(until, clock() + _FAREWELL)
-        calm = 0
-        while calm < _CALM_LOOKS and not self._stop.hurry.is_set() and clock() < until:
-            # Between two looks comes in what the kernel has given us already.
-            await asyncio.sleep(_LOOK)
-            calm = 0 if _open(runner, farewell - clock()) else calm + 1
-
-
-async def _has_models(app: web.Application) -> None:
-    try:
-        async with asyncio.timeout(_USEFUL_WITHIN):
-            await app[WIRING].ready()
-    except (TimeoutError, ModelUnavailable):
-        logger("worker").warning("serving without models")
-
-
-def _open(runner: web.AppRunner, left: float) -> int:
-    """The connections that an answer is due on, or a question while there is time left for it."""
-    server = runner.server
-    assert server is not None
-    return sum(
-        connection.is_answering or (connection.is_new and left > 0)
-        for connection in server.connections
-        if isinstance(connection, Connection)
-    )
 
 
 if __name__ == "__main__":

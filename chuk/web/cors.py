@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 import aiohttp_cors
 from aiohttp import hdrs, web
 
+from chuk.web.loopback import asked_host, is_numeric
+
 _EXPOSED = (
     "X-Request-ID",
     "X-RateLimit-Limit",
@@ -50,10 +52,13 @@ def allow_origins(root: web.Application, origins: Sequence[str]) -> None:
 def may_connect(request: web.BaseRequest, origins: Sequence[str], public_url: str) -> bool:
     """Whether a WebSocket may be opened: CORS does not cover them, so the origin is checked here.
 
-    Native apps send no origin. Our own pages come from the public address.
+    Native apps send no origin. Our own pages come from the public address; or from the one that
+    they ask, where that is a number or this machine: a name could be made to point here by anybody.
     """
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is None or origin in origins:
+        return True
+    if origin == f"{request.scheme}://{request.host}" and is_numeric(asked_host(request)):
         return True
     own = urlsplit(public_url)
     return bool(own.netloc) and origin == f"{own.scheme}://{own.netloc}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -65,6 +66,8 @@ def decide(allowed: bool, level: float, rate: float, now: float) -> Decision:
 class RateLimits(Protocol):
     """Counts requests; one implementation in memory, others may be shared by processes."""
 
+    refused: Counter[str]
+
     async def take(self, bucket: str, key: str) -> Decision:
         """Count one request of this kind from this user or address."""
         ...
@@ -76,6 +79,9 @@ class MemoryRateLimits:
     Args:
         per_minute: for each kind, how many requests a minute.
         most_buckets: how many are kept; the oldest give way.
+
+    Attributes:
+        refused: how many requests of each kind did not pass.
     """
 
     def __init__(
@@ -85,6 +91,7 @@ class MemoryRateLimits:
         clock: Clock = utc_now,
         most_buckets: int = _MOST_BUCKETS,
     ) -> None:
+        self.refused: Counter[str] = Counter()
         self._per_minute = dict(per_minute)
         self._clock = clock
         self._most_buckets = most_buckets
@@ -99,6 +106,8 @@ class MemoryRateLimits:
         allowed = limiter.has_capacity()
         if allowed:
             await limiter.acquire()
+        else:
+            self.refused[bucket] += 1
         # aiolimiter offers the level only under this name; the pinned version keeps it current
         # in has_capacity().
         return decide(allowed, limiter._level, limiter.max_rate, self._clock().timestamp())

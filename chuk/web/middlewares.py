@@ -1,6 +1,6 @@
 """The chain that every request passes, outermost first:
 
-1. `identify`: the request's id, and one log line when it is over
+1. `identify`: the request's id, and one log line and one count when it is over
 2. `render_errors`: every error, the framework's own included, in the client's wire profile
 3. `limit_bodies`: a body that announces itself as too large is refused unread
 4. `require_auth`: a principal whose account is not locked, and whose API key, if it is one, may
@@ -40,10 +40,12 @@ from chuk.web.auth import authenticate
 from chuk.web.envelope import error_event, render_error, request_profile
 from chuk.web.keys import AUTH_FAILURE, PREPARED, PRINCIPAL, RATE_DECISION, REQUEST_ID
 from chuk.web.limits import RateLimits
+from chuk.web.request_meter import RequestMeter
 from chuk.web.routes import Auth, RouteTable
 
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _log = logger("http")
+BANNER = "chuk"
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -52,29 +54,37 @@ def _new_id() -> str:
     return f"{getrandbits(128):032x}"
 
 
-@web.middleware
-async def identify(request: web.Request, handler: Next) -> web.StreamResponse:
-    """Give the request its id; log what became of it."""
-    offered = request.headers.get("X-Request-ID", "")
-    request_id = request[REQUEST_ID] = offered if _SANE_ID.fullmatch(offered) else _new_id()
-    started = time.perf_counter()
-    status = 499  # what nginx calls a client that left before its answer
-    try:
-        response: web.StreamResponse = await handler(request)
-        status = response.status
-        return response
-    finally:
+def identify(meter: RequestMeter) -> Callable[..., Awaitable[web.StreamResponse]]:
+    """Give the request its id; log and count what became of it."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Next) -> web.StreamResponse:
+        offered = request.headers.get("X-Request-ID", "")
+        request_id = request[REQUEST_ID] = offered if _SANE_ID.fullmatch(offered) else _new_id()
+        started = time.perf_counter()
+        status = 499  # what nginx calls a client that left before its answer
         resource = request.match_info.route.resource
-        principal = request.get(PRINCIPAL)
-        _log.info(
-            "request",
-            id=request_id,
-            method=request.method,
-            route=None if resource is None else resource.canonical,
-            status=status,
-            ms=round((time.perf_counter() - started) * 1000, 1),
-            user=None if principal is None else principal.log_name,
-        )
+        route = None if resource is None else resource.canonical
+        with meter.request(request.method, route, request_id) as measured:
+            try:
+                response: web.StreamResponse = await handler(request)
+                status = response.status
+                return response
+            finally:
+                seconds = time.perf_counter() - started
+                principal = request.get(PRINCIPAL)
+                _log.info(
+                    "request",
+                    id=request_id,
+                    method=request.method,
+                    route=route,
+                    status=status,
+                    ms=round(seconds * 1000, 1),
+                    user=None if principal is None else principal.log_name,
+                )
+                measured.end(status, seconds)
+
+    return middleware
 
 
 @web.middleware
@@ -215,6 +225,11 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     if request_id is not None:
         response.headers["X-Request-ID"] = request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
+    # Else the framework names itself and its version, to whoever looks for a hole in it.
+    response.headers[hdrs.SERVER] = BANNER
+    if PRINCIPAL in request and hdrs.ETAG not in response.headers:
+        # It is about one person, and none of the machines between needs a copy.
+        response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
     decision = request.get(RATE_DECISION)
     if decision is not None:
         response.headers.update(decision.headers)

@@ -90,6 +90,7 @@ def openapi_document(routes: RouteTable) -> dict[str, Any]:
         openapi_version="3.1.0",
         info={"description": "The backend of Chuk Chat, a privacy-first AI chat app."},
         plugins=[MarshmallowPlugin()],
+        **{"x-errors": error_meanings()},
     )
     spec.components.security_scheme(
         "bearer",
@@ -110,6 +111,25 @@ def openapi_document(routes: RouteTable) -> dict[str, Any]:
         spec.path(path=path, operations=operations)
     document: dict[str, Any] = spec.to_dict()
     return document
+
+
+def error_meanings() -> dict[str, dict[str, Any]]:
+    """Every code that there is: its status, what it means, and what a person is told."""
+    meanings: dict[str, dict[str, Any]] = {}
+    family = ChukError.__subclasses__()
+    for error in family:
+        if error.__module__ != ChukError.__module__:
+            continue
+        # A code that several share means what the eldest of them says.
+        meaning = {"status": error.status, "meaning": _opening(error), "message": error.sentence}
+        meanings.setdefault(error.code, meaning)
+        family += error.__subclasses__()
+    return dict(sorted(meanings.items(), key=lambda item: (item[1]["status"], item[0])))
+
+
+def _opening(error: type[ChukError]) -> str:
+    """The first paragraph that is written of it, in one line."""
+    return " ".join((error.__doc__ or "").split("\n\n")[0].split())
 
 
 def _operation(path: str, route: Route) -> dict[str, Any]:

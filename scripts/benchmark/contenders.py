@@ -179,6 +179,7 @@ def start_chuk(
         "CHUK_DATA_DIR": str(folder / f"{name}-data"),
         "CHUK_SHUTDOWN_GRACE": "1",
         "CHUK_LIMIT_CHAT": _NO_LIMIT,
+        "CHUK_LIMIT_SOCKETS": _NO_LIMIT,
         "CHUK_LIMIT_FILE": _NO_LIMIT,
         # Else every answer after the first few would be a refusal.
         "CHUK_LIMIT_OTHER": _NO_LIMIT,

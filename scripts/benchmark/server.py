@@ -35,7 +35,8 @@ from chuk.chat.resolution import Resolution, resolve
 from chuk.chat.turn import Turns
 from chuk.credits.ledger import Outcome
 from chuk.credits.service import Credits
-from chuk.server import listening_socket, make_runner
+from chuk.listening import listening_socket
+from chuk.runner import make_runner
 from chuk.settings import Settings, load
 
 

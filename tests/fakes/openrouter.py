@@ -70,6 +70,8 @@ class FakeOpenRouter(FakeService):
         self.api_key = api_key
         self.models: list[FakeModel] = default_models()
         self.embedding_models: list[FakeModel] = []
+        # Who serves no model here, but is known by this name.
+        self.other_providers = ["chutes", "alibaba", "friendli", "wandb", "crusoe", "ncompass"]
         self.names_costs = True
         self.requests: list[RecordedRequest] = []
         self.generations: dict[str, Generation] = {}
@@ -125,6 +127,7 @@ class FakeOpenRouter(FakeService):
         app.router.add_get(f"{_PREFIX}/models", self._list_models)
         app.router.add_get(_PREFIX + "/models/{author}/{slug}/endpoints", self._list_endpoints)
         app.router.add_get(f"{_PREFIX}/endpoints/zdr", self._list_zdr)
+        app.router.add_get(f"{_PREFIX}/providers", self._list_providers)
         app.router.add_get(f"{_PREFIX}/generation", self._generation)
         app.router.add_post(f"{_PREFIX}/chat/completions", self._complete)
         app.router.add_get(f"{_PREFIX}/embeddings/models", self._list_embedding_models)
@@ -193,6 +196,11 @@ class FakeOpenRouter(FakeService):
             for row in rows:
                 del row["model_id"]
         return web.json_response({"data": rows})
+
+    async def _list_providers(self, request: web.Request) -> web.Response:
+        serving = {each.provider_slug for model in self.models for each in model.endpoints}
+        slugs = sorted(serving.union(self.other_providers))
+        return web.json_response({"data": [{"name": slug.title(), "slug": slug} for slug in slugs]})
 
     # Embeddings.
 

@@ -37,9 +37,16 @@ class StripeAccount:
         self.refunds: dict[str, Object] = {}
         self.disputes: dict[str, Object] = {}
         self.events: dict[str, Object] = {}
+        self.webhook_endpoints: dict[str, Object] = {}
         self._numbers = itertools.count(1)
 
-    # What a customer and Stripe itself do.
+    # What the operator, a customer and Stripe itself do.
+
+    def add_webhook(self, url: str, *events: str) -> Object:
+        """Send events of these types to a URL, whenever a test says so."""
+        made = shapes.webhook_endpoint(self._id("we"), url, events)
+        self.webhook_endpoints[made["id"]] = made
+        return made
 
     def add_customer(self, metadata: dict[str, str] | None = None) -> Object:
         """Make a customer."""

@@ -71,6 +71,7 @@ class StripeApi:
             ("GET", "/v1/events", self._events, _PAGING | {"type"}),
             ("GET", "/v1/events/{id}", self._event, {"expand"}),
             ("GET", "/v1/prices/{id}", self._price, {"expand"}),
+            ("GET", "/v1/webhook_endpoints", self._webhook_endpoints, _PAGING),
         ):
             pattern = re.compile(path.replace("{id}", "([^/]+)"))
             self.calls.append((method, pattern, call, frozenset(known)))
@@ -217,6 +218,10 @@ class StripeApi:
 
     def _price(self, price_id: str, params: Params) -> Object:
         return _the(self.account.prices, price_id, "price")
+
+    def _webhook_endpoints(self, params: Params) -> Object:
+        rows = list(self.account.webhook_endpoints.values())
+        return _page(rows, params, "/v1/webhook_endpoints")
 
 
 _SESSION = {

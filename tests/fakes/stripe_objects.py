@@ -5,6 +5,7 @@ https://docs.stripe.com/api
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 Object = dict[str, Any]
@@ -273,6 +274,18 @@ def event(event_id: str, kind: str, about: Object, created: int) -> Object:
         "pending_webhooks": 1,
         "request": {"id": None, "idempotency_key": None},
         "type": kind,
+    }
+
+
+def webhook_endpoint(endpoint_id: str, url: str, events: Sequence[str]) -> Object:
+    return {
+        "id": endpoint_id,
+        "object": "webhook_endpoint",
+        "api_version": None,
+        "enabled_events": list(events),
+        "livemode": False,
+        "status": "enabled",
+        "url": url,
     }
 
 

@@ -20,7 +20,7 @@ FORBIDDEN = {
     "a package index": r"--(?:extra-)?index-url|files\.pythonhosted\.org|file:///",
     "a conflict": r"^(?:<{7}|>{7}) ",
 }
-TALKATIVE = {"cli.py", "doctor.py", "server.py"}
+TALKATIVE = {"cli.py", "server.py"}
 
 
 def repository_files() -> list[Path]:

@@ -8,19 +8,25 @@ from pathlib import Path
 
 CODE = Path(__file__).parents[2] / "chuk"
 
-EVERYBODY = "errors clock leadership logs presence steps __version__"
+EVERYBODY = "errors clock counts leadership logs presence spans steps __version__"
 SERVICES = "accounts billing catalog chat credits idempotency media"
 
 # Room: what it may import besides itself and what everybody may. A name covers all below it.
 ROOMS = {
     "errors": "",
     "clock": "",
+    "counts": "",
     "leadership": "",
     "logs": "",
     "presence": "",
+    "spans": "",
     "steps": "",
     "scratch": "",
+    "console": "",
     "settings": "",
+    "sd_notify": "settings",
+    "listening": "settings",
+    "backups": "adapters scratch",
     "accounts": "credits.money",
     "catalog": "",
     "credits": "catalog.models",
@@ -28,6 +34,8 @@ ROOMS = {
     "chat": "credits catalog accounts.principal",
     "media": "credits catalog accounts.principal",
     "idempotency": "credits",
+    # It reads what the services count; none of them knows of it.
+    "metrics": f"settings web {SERVICES}",
     "web": (
         "settings accounts.bearers accounts.locks accounts.ports accounts.principal chat.events"
         " chat.ports credits.money"
@@ -49,20 +57,21 @@ ROOMS = {
         " api.attached_pictures api.fields api.served_at api.spoken_answer"
         for area in ("public", "ai", "user", "stripe", "webhooks", "openai", "unconfigured")
     },
+    "api.console": "settings web console",
     # These wire everything together.
     **dict.fromkeys(
         (
             *("__init__", "__main__", "app", "books", "cli", "commands", "complaints", "doctor"),
-            *("server", "supervision"),
+            *("arrival", "departure", "entrance", "runner", "server", "supervision", "tls"),
         ),
-        "api adapters app books cli commands complaints doctor scratch server settings supervision"
-        f" web {SERVICES}",
+        "adapters api app arrival backups books cli commands complaints departure doctor entrance"
+        f" listening metrics runner scratch sd_notify server settings supervision tls web {SERVICES}",
     ),
 }
 
 HTTP = ("aiohttp", "aiohttp_cors", "aiohttp_sse")
 WITHOUT_HTTP = (
-    *("errors", "clock", "leadership", "logs", "presence", "steps", "settings"),
+    *("errors", "clock", "counts", "leadership", "logs", "presence", "spans", "steps", "settings"),
     *SERVICES.split(),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -72,8 +73,13 @@ async def crew(
     *,
     workers: int = 2,
     environ: Mapping[str, str] = {},
+    trust: ssl.SSLContext | bool = True,
 ) -> AsyncIterator[Crew]:
-    """Run a server with workers, and wait until it can serve chats."""
+    """Run a server with workers, and wait until it can serve chats.
+
+    Args:
+        trust: whose certificates its client believes.
+    """
     data = folder / "data"
     own = {"CHUK_DATA_DIR": str(data), "REDIS_URL": redis_server.url, "CHUK_LOG_FORMAT": "json"}
     options = ("--workers", str(workers))
@@ -81,7 +87,9 @@ async def crew(
         served(
             folder, {**openrouter_environ(openrouter), **own, **environ}, options=options
         ) as server,
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as client,
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(force_close=True, ssl=trust)
+        ) as client,
     ):
         running = Crew(server, client, data, openrouter)
         await running.all_well()

@@ -46,6 +46,7 @@ class RedisRateLimits:
 
     Attributes:
         alone: how many requests were counted by this process alone since the start.
+        refused: how many requests of each kind this process did not let pass.
     """
 
     def __init__(self, connection: RedisConnection, per_minute: Mapping[str, int]) -> None:
@@ -53,6 +54,7 @@ class RedisRateLimits:
         self._connection = connection
         self._per_minute = dict(per_minute)
         self._own = MemoryRateLimits(per_minute)
+        self.refused = self._own.refused
         self._is_alone = False
         self._take = connection.script(_TAKE)
 
@@ -72,6 +74,8 @@ class RedisRateLimits:
         if self._is_alone:
             self._is_alone = False
             _log.info("limits_shared_again", alone=self.alone)
+        if allowed != 1:
+            self.refused[bucket] += 1
         return decide(allowed == 1, float(level), rate, float(now))
 
     def tick(self, now: float) -> None:

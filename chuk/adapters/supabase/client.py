@@ -21,6 +21,7 @@ from postgrest import APIError
 from supabase import AsyncClient, AsyncClientOptions
 
 from chuk.accounts.ports import OpenHoldsError
+from chuk.adapters.bounded_transport import BoundedTransport
 from chuk.credits.money import MicroEuro, euros
 from chuk.errors import (
     Forbidden,
@@ -33,6 +34,7 @@ from chuk.errors import (
 from chuk.logs import logger
 
 _CONNECTIONS = 100
+_MAX_ANSWER = 64 * 2**20
 _IDLE = 60.0
 # Wrong data, a broken constraint, or our own word for it: asking again would not help.
 _DEFECTS = ("22", "23", "P0", "CK500")
@@ -60,9 +62,13 @@ class SupabaseProject:
         # request, which cost 18 ms of processor time a turn with 32 of them at once.
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(timeout),
-            transport=AiohttpTransport(
-                limits=httpx.Limits(max_connections=_CONNECTIONS, keepalive_expiry=_IDLE)
+            transport=BoundedTransport(
+                AiohttpTransport(
+                    limits=httpx.Limits(max_connections=_CONNECTIONS, keepalive_expiry=_IDLE)
+                ),
+                most_bytes=_MAX_ANSWER,
             ),
+            follow_redirects=False,
         )
         self.client = AsyncClient(
             url.rstrip("/"),

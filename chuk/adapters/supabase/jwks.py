@@ -75,7 +75,12 @@ class SupabaseKeys:
     async def _fetch(self) -> None:
         self._fetched_at = asyncio.get_running_loop().time()
         try:
-            async with self._session.get(self._url, timeout=self._timeout) as response:
+            async with self._session.get(
+                # Elsewhere are not the project's keys.
+                self._url,
+                timeout=self._timeout,
+                allow_redirects=False,
+            ) as response:
                 response.raise_for_status()
                 body = await response.content.read(_MAX_BODY)
                 while more := await response.content.read(_MAX_BODY - len(body)):

@@ -46,6 +46,9 @@ async def chat_socket(request: web.Request) -> web.StreamResponse:
     )
     if not socket.can_prepare(request):
         raise InvalidRequest("This address speaks WebSocket only.")
+    principal, address = request.get(PRINCIPAL), services[ADDRESSES].of(request)
+    holder = address if principal is None else str(principal.user_id)
+    services[SOCKETS].check(holder)
     await socket.prepare(request)
     # They are sent; a kilobyte of them would stay with each idle socket.
     socket.headers.clear()
@@ -54,9 +57,9 @@ async def chat_socket(request: web.Request) -> web.StreamResponse:
             socket,
             connection,
             profile=request_profile(request),
-            principal=request.get(PRINCIPAL),
+            principal=principal,
             auth_failure=request.get(AUTH_FAILURE),
-            address=services[ADDRESSES].of(request),
+            address=address,
             limits=settings.chat,
             turns=services[TURNS],
             streams=services[STREAMS],
@@ -64,8 +67,9 @@ async def chat_socket(request: web.Request) -> web.StreamResponse:
             verifier=services[VERIFIER],
             rate_limits=services[RATE_LIMITS],
             locks=services[LOCKED_ACCOUNTS],
+            sockets=services[SOCKETS],
         )
-        services[SOCKETS].add(session)
+        services[SOCKETS].add(session, holder)
         try:
             async for message in socket:
                 await session.receive(message)

@@ -35,6 +35,7 @@ from chuk.web.bodies import parse_json_object
 from chuk.web.connections import Connection
 from chuk.web.envelope import Profile
 from chuk.web.limits import RateLimits
+from chuk.web.open_sockets import OpenSockets
 from chuk.web.sockets import MessageId, Outbox, SocketSubscriber, error_frame
 
 _STRIKES = 3
@@ -59,12 +60,14 @@ class SocketSession:
         "_last_active",
         "_limits",
         "_locks",
+        "_opened_at",
         "_outbox",
         "_principal",
         "_profile",
         "_rate_limits",
         "_running",
         "_socket",
+        "_sockets",
         "_streams",
         "_strikes",
         "_turns",
@@ -87,8 +90,10 @@ class SocketSession:
         verifier: Bearers,
         rate_limits: RateLimits,
         locks: LockedAccounts,
+        sockets: OpenSockets,
     ) -> None:
         self._socket = socket
+        self._sockets = sockets
         self._outbox = Outbox(socket, connection)
         self._profile = profile
         self._principal = principal
@@ -103,7 +108,7 @@ class SocketSession:
         self._locks = locks
         self._running: dict[MessageId | None, Listening] = {}
         self._strikes = 0
-        self._last_active = asyncio.get_running_loop().time()
+        self._opened_at = self._last_active = asyncio.get_running_loop().time()
         self._closing: asyncio.Task[None] | None = None
 
     async def receive(self, message: WSMessage) -> None:
@@ -124,8 +129,12 @@ class SocketSession:
             await self._refuse(InternalError(), message_id)
 
     def tick(self, now: float, idle_timeout: float) -> None:
-        """Close a socket on which nothing has happened for too long."""
-        if self._running:
+        """Close a socket on which nothing has happened for too long, or nobody signed in."""
+        if self._principal is None:
+            # Of a stranger no message counts, or pings would hold a connection for ever.
+            if now - self._opened_at >= self._limits.socket_sign_in_timeout:
+                self.close_soon(WSCloseCode.POLICY_VIOLATION)
+        elif self._running:
             self._last_active = now
         elif now - self._last_active >= idle_timeout:
             self.close_soon(WSCloseCode.OK)
@@ -246,7 +255,9 @@ class SocketSession:
             if token is not None:
                 if not isinstance(token, str):
                     raise InvalidToken
-                self._principal = await self._verifier.verify(token.removeprefix("Bearer "))
+                principal = await self._verifier.verify(token.removeprefix("Bearer "))
+                self._sockets.hand_over(self, str(principal.user_id))
+                self._principal = principal
             if self._principal is None:
                 raise self._auth_failure or Unauthorized()
             await self._verifier.check(self._principal)

@@ -1,0 +1,1 @@
+"""Input that nobody would send, made by programs: `scripts/fuzz` runs these modules."""

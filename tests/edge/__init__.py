@@ -1,0 +1,1 @@
+"""The shipped configurations of nginx and Caddy, under the real programs."""
