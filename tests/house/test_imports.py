@@ -65,7 +65,8 @@ ROOMS = {
             *("arrival", "departure", "entrance", "runner", "server", "supervision", "tls"),
         ),
         "adapters api app arrival backups books cli commands complaints departure doctor entrance"
-        f" listening metrics runner scratch sd_notify server settings supervision tls web {SERVICES}",
+        " listening metrics runner scratch sd_notify server settings supervision tls web"
+        f" {SERVICES}",
     ),
 }
 
