@@ -29,4 +29,4 @@ $$;
 select chuk.seal_functions();
 -- The API looks again at which functions there are.
 notify pgrst, 'reload schema';
-insert into chuk.schema_migrations (name) values ('0008_condition') on conflict do nothing;
+insert into chuk.schema_migrations (name) values ('0009_condition') on conflict do nothing;
