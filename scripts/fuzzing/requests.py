@@ -85,7 +85,11 @@ def _call(server: RunningServer, document: Any, method: str, path: str) -> int:
         nonlocal calls
         calls += 1
         case.call_and_validate(
-            base_url=server.url, headers=headers, checks=[*_TRUE, not_a_server_error]
+            base_url=server.url,
+            headers=headers,
+            checks=[*_TRUE, not_a_server_error],
+            # A model may have to be loaded first.
+            timeout=120,
         )
 
     call()
