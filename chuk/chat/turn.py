@@ -97,7 +97,7 @@ class Turns:
             resolution=resolution,
             tags=command.tags,
             upstream=self._upstream,
-            books=TurnBooks(self._credit_service, principal.api_key_id),
+            books=self._new_books(principal),
             patience=self._patience,
             stream_id=stream_id,
             recording=recording,
@@ -109,6 +109,9 @@ class Turns:
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._forget(generation, done))
         return generation
+
+    def _new_books(self, principal: Principal) -> TurnBooks:
+        return TurnBooks(self._credit_service, principal.api_key_id)
 
     @property
     def running(self) -> int:

@@ -78,7 +78,7 @@ class Pinned:
                     f"{self.name} was not ready in {seconds:g} s:\n{self._last_lines()}"
                 )
             time.sleep(0.05)
-        self._members = _session_members(self._process.pid)
+        self._members = _members(self._process.pid)
 
     def cpu_seconds(self) -> float:
         """User and system time so far, of the program and its children."""
@@ -209,17 +209,23 @@ def _stat_fields(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
-def _session_members(leader: int) -> list[int]:
-    members = []
+def _members(leader: int) -> list[int]:
+    """The processes of a session and all that they started, workers in sessions of their own too."""
+    parents: dict[int, int] = {}
+    members = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
+            pid = int(entry.name)
             try:
-                session = int(_stat_fields(int(entry.name))[3])
+                fields = _stat_fields(pid)
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            if session == leader:
-                members.append(int(entry.name))
-    return members
+            parents[pid] = int(fields[1])
+            if int(fields[3]) == leader:
+                members.add(pid)
+    while more := {pid for pid, parent in parents.items() if parent in members} - members:
+        members |= more
+    return sorted(members)
 
 
 def _cpu_ticks(pid: int) -> int:

@@ -13,28 +13,21 @@ import gc
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-import aiohttp
 import uvloop
 from aiohttp import web
 
 from chuk import logs
 from chuk.accounts.principal import Principal
-from chuk.adapters.push_client import PushClient
-from chuk.api.keys import CATALOG, CREDITS, TURNS
+from chuk.api.keys import TURNS
 from chuk.app import build_app
-from chuk.app.models import choose_models
-from chuk.catalog.service import Catalog
 from chuk.chat.books import TurnBooks, TurnFacts, TurnReceipt, nothing_taken
-from chuk.chat.command import ChatCommand, CompletionRequest
-from chuk.chat.generation import Generation, Patience
-from chuk.chat.ports import Subscriber, Upstream
-from chuk.chat.resolution import Resolution, resolve
+from chuk.chat.command import CompletionRequest
+from chuk.chat.resolution import Resolution
 from chuk.chat.turn import Turns
 from chuk.credits.ledger import Outcome
-from chuk.credits.service import Credits
 from chuk.listening import listening_socket
 from chuk.runner import make_runner
 from chuk.settings import Settings, load
@@ -66,65 +59,23 @@ class _NoBooks(TurnBooks):
         )
 
 
-class _UnbilledTurns:
-    """As much of `Turns` as a benchmark asks for."""
+class _UnbilledTurns(Turns):
+    """Turns that nobody pays for."""
 
-    def __init__(
-        self, catalog: Catalog, upstream: Upstream, patience: Patience, service: Credits
-    ) -> None:
-        self._catalog = catalog
-        self._upstream = upstream
-        self._patience = patience
-        self._service = service
-        self._running: dict[str, Generation] = {}
-
-    def start(
-        self, principal: Principal, command: ChatCommand, subscriber: Subscriber
-    ) -> Generation:
-        """Begin a turn; see `Turns`."""
-        resolution = resolve(command, self._catalog.model(command.model_id))
-        generation = Generation(
-            owner=principal.user_id,
-            resolution=resolution,
-            tags=command.tags,
-            upstream=self._upstream,
-            books=_NoBooks(self._service),
-            patience=self._patience,
-        )
-        self._running[generation.id] = generation
-        task = generation.begin(subscriber)
-        task.add_done_callback(lambda _: self._running.pop(generation.id))
-        return generation
+    def _new_books(self, principal: Principal) -> TurnBooks:
+        return _NoBooks(self._credit_service)
 
 
 async def _serve(settings: Settings, *, unbilled: bool) -> None:
     app = await build_app(settings)
     if unbilled:
-        app[TURNS] = cast("Turns", _unbilled_turns(app, settings))
+        # Made with all the rest; only whose books it opens is another's.
+        app[TURNS].__class__ = _UnbilledTurns
     runner = make_runner(app)
     await runner.setup()
     await web.SockSite(runner, listening_socket(settings), backlog=2048).start()
     calm_garbage_collector()
     await asyncio.Event().wait()
-
-
-def _unbilled_turns(app: web.Application, settings: Settings) -> _UnbilledTurns:
-    upstream = settings.upstream
-    push = PushClient(
-        connect_timeout=upstream.connect_timeout,
-        most_connections=upstream.connections,
-        user_agent="benchmark",
-    )
-    return _UnbilledTurns(
-        app[CATALOG],
-        choose_models(settings, aiohttp.ClientSession(), push).upstream,
-        Patience(
-            first_byte=upstream.first_byte_timeout,
-            between_reads=upstream.read_timeout,
-            silence=settings.chat.silence_interval,
-        ),
-        app[CREDITS],
-    )
 
 
 def calm_garbage_collector() -> None:
