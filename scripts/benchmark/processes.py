@@ -210,7 +210,7 @@ def _stat_fields(pid: int) -> list[str]:
 
 
 def _members(leader: int) -> list[int]:
-    """The processes of a session and all that they started, workers in sessions of their own too."""
+    """The processes of a session and all that they started, in whatever session that is."""
     parents: dict[int, int] = {}
     members = set()
     for entry in Path("/proc").iterdir():
