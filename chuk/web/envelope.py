@@ -98,7 +98,7 @@ def render_error(profile: Profile, error: ChukError) -> web.Response:
     else:
         document = {"error": error_object(error)}
         if profile is Profile.BARE:
-            document["detail"] = error.message
+            document = {"detail": error.message, **document}
     return web.Response(
         body=orjson.dumps(document),
         status=status,
