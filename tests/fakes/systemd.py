@@ -281,6 +281,8 @@ class FakeSystemd:
             service.ready.set()
 
     async def _stop(self, name: str) -> None:
+        if name in self._sockets:
+            self._sockets.pop(name).close()
         service = self.services.get(name)
         if service is None or service.ended.is_set():
             return
