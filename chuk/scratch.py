@@ -65,6 +65,16 @@ def nobody_serves(data_dir: Path) -> Iterator[bool]:
         yield all(_is_left(folder) for folder in place.iterdir() if folder.is_dir())
 
 
+def somebody_serves(data_dir: Path) -> bool:
+    """Whether a process has a folder here.
+
+    Raises:
+        OSError: the data folder cannot be written.
+    """
+    with nobody_serves(data_dir) as is_free:
+        return not is_free
+
+
 @contextmanager
 def _locked(file: Path) -> Iterator[None]:
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)

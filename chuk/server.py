@@ -12,7 +12,7 @@ from aiohttp import web
 from chuk import logs
 from chuk.api.keys import CATALOG
 from chuk.app import WIRING, build_app, embedded_issuer
-from chuk.arrival import until_useful
+from chuk.arrival import TAKEOVER_WITHIN, until_useful
 from chuk.departure import LAST_WORDS, Departure, Stop
 from chuk.entrance import Entrance
 from chuk.errors import ModelUnavailable
@@ -20,13 +20,10 @@ from chuk.listening import address_of, inherited_sockets, listening_socket, loca
 from chuk.logs import logger
 from chuk.metrics.site import METRICS, MetricsSite
 from chuk.runner import make_runner
-from chuk.scratch import own_folder
+from chuk.scratch import own_folder, somebody_serves
 from chuk.sd_notify import Notifier
 from chuk.settings import Settings, service_manager
 from chuk.tls import certificate, reload_on_hangup
-
-# A model may have to be loaded first, on a machine that is busy with the other server.
-_USEFUL_WITHIN = 30.0
 
 
 async def serve(settings: Settings, *, quickstart: bool = False) -> None:
@@ -52,6 +49,7 @@ async def serve(settings: Settings, *, quickstart: bool = False) -> None:
     lent = inherited_sockets(settings, manager.sockets)
     doors = lent or [listening_socket(settings)]
     local = local_socket(settings)
+    takes_over = bool(lent) and somebody_serves(settings.server.data_dir)
     with own_folder(settings.server.data_dir):
         app = await build_app(settings)
         departure = Departure(app, settings.server.shutdown_grace, stop)
@@ -63,9 +61,8 @@ async def serve(settings: Settings, *, quickstart: bool = False) -> None:
             tls = None if shown is None else shown.context
             entrance = Entrance(runner, doors, tls, local)
             await entrance.take_from(set())
-            if lent:
-                # Another server may still serve there, which this one is to take over from.
-                await until_useful(app, stop.asked, within=_USEFUL_WITHIN)
+            if takes_over:
+                await until_useful(app, stop.asked, within=TAKEOVER_WITHIN)
             await entrance.take_from(set(range(len(doors))))
             address = address_of(settings, doors[0])
             announce(address)

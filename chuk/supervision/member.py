@@ -61,14 +61,15 @@ class Member:
         host: Path,
         on_word: Callable[[Member], None],
         *,
-        is_late: bool,
+        useful_within: float,
         numbers: Path | None = None,
     ) -> Member:
         """Start one.
 
         Args:
             host: the socket of the machine's host of models.
-            is_late: others serve already, so that it need not before it knows the models.
+            useful_within: others serve already, so that it need not for so many seconds, before it
+                is of use; 0: they do not.
             on_word: called whenever something of this has changed.
             numbers: where it is to say what it has counted.
 
@@ -86,7 +87,7 @@ class Member:
                 "door": door,
                 "local": local,
                 "host": str(host),
-                "is_late": is_late,
+                "useful_within": useful_within,
                 "numbers": None if numbers is None else str(numbers),
             }
             passed = [theirs.fileno(), *descriptors, *([] if local is None else [local])]

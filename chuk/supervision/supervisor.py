@@ -15,11 +15,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from chuk.arrival import TAKEOVER_WITHIN
 from chuk.departure import LAST_WORDS, Stop
 from chuk.listening import address_of
 from chuk.logs import logger
 from chuk.metrics.site import MetricsSite
-from chuk.scratch import own_folder
+from chuk.scratch import own_folder, somebody_serves
 from chuk.sd_notify import Notifier
 from chuk.server import announce, has_terminal, stop_on_signals
 from chuk.settings import Settings, service_manager
@@ -32,6 +33,8 @@ from chuk.supervision.pauses import Pauses
 # Of workers that end before they have served, one after the other.
 _MOST_STILLBORN = 4
 _HURRY = 15.0
+# Where others serve already, a worker need not before it is of use, for so many seconds.
+_USEFUL_WITHIN = 10.0
 
 _log = logger("supervisor")
 
@@ -63,11 +66,14 @@ async def supervise(settings: Settings, workers: int, *, quickstart: bool = Fals
     notifier = Notifier(manager)
     doors = open_doors(settings, workers, manager.sockets)
     try:
+        takes_over = doors.are_lent and somebody_serves(settings.server.data_dir)
         with own_folder(settings.server.data_dir) as folder:
             host = HostKeeper(settings, folder / "host")
             host.start()
             try:
-                crew = Supervisor(settings, workers, doors, folder / "host", stop, notifier)
+                crew = Supervisor(
+                    settings, workers, doors, folder / "host", stop, notifier, takes_over=takes_over
+                )
                 async with notifier.alive():
                     await crew.run(quickstart=quickstart)
             finally:
@@ -96,6 +102,7 @@ class Supervisor:
         host: the path of the host's socket.
         stop: what the signals ask for.
         notifier: tells the service manager how all are.
+        takes_over: another server still serves at these doors.
     """
 
     def __init__(
@@ -106,12 +113,15 @@ class Supervisor:
         host: Path,
         stop: Stop,
         notifier: Notifier,
+        *,
+        takes_over: bool,
     ) -> None:
         self._settings = settings
         self._doors = doors
         self._host = host
         self._stop = stop
         self._notifier = notifier
+        self._first_within = TAKEOVER_WITHIN if takes_over else 0.0
         self._slots = [_Slot(number) for number in range(workers)]
         self._members: set[Member] = set()
         self._is_up = False
@@ -206,15 +216,14 @@ class Supervisor:
         return await asyncio.shield(hiring)
 
     async def _started(self, door: int) -> Member | None:
-        # At lent doors another server may still serve, which this one is to take over from.
-        is_late = self._is_up or self._doors.are_lent
+        within = _USEFUL_WITHIN if self._is_up else self._first_within
         try:
             numbers = None
             if self._settings.metrics.port:
                 # Short: the kernel takes no long paths of sockets.
                 numbers = self._host.with_name(f"n{next(self._hired)}")
             member = await Member.start(
-                door, self._doors, self._host, self._on_word, is_late=is_late, numbers=numbers
+                door, self._doors, self._host, self._on_word, useful_within=within, numbers=numbers
             )
         except OSError as error:
             _log.error("worker not started", worker=door, reason=error.strerror)

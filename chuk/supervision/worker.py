@@ -33,8 +33,6 @@ from chuk.settings import Settings, load
 from chuk.supervision.channel import Channel
 from chuk.tls import certificate, reload_on_hangup
 
-_USEFUL_WITHIN = 10.0
-
 
 def main() -> int:
     """Serve until told to end."""
@@ -53,7 +51,7 @@ async def _work(orders: dict[str, Any]) -> int:
         with own_folder(settings.server.data_dir):
             numbers = None if orders["numbers"] is None else Path(orders["numbers"])
             worker = _Worker(settings, channel, Path(orders["host"]), numbers)
-            await worker.serve(doors, orders["door"], local, is_late=orders["is_late"])
+            await worker.serve(doors, orders["door"], local, useful_within=orders["useful_within"])
     except EXPECTED as error:
         code, sentence = complaint(error)
         await channel.told(problem=sentence, code=code)
@@ -91,7 +89,7 @@ class _Worker:
         own: int,
         local: socket.socket | None,
         *,
-        is_late: bool,
+        useful_within: float,
     ) -> None:
         """Serve until told to end.
 
@@ -116,8 +114,9 @@ class _Worker:
             tls = None if shown is None else shown.context
             entrance = Entrance(runner, doors, tls, local)
             obeying = asyncio.create_task(self._obey(app, entrance), name="the supervisor's orders")
-            if is_late:
-                await until_useful(app, self._stop.asked, within=_USEFUL_WITHIN)
+            await entrance.take_from(set())
+            if useful_within:
+                await until_useful(app, self._stop.asked, within=useful_within)
             if not self._stop.asked.is_set():
                 await entrance.take_from({own})
                 calm_garbage_collector()

@@ -105,6 +105,9 @@ becomes_healthy() {
     while [ "$SECONDS" -le "$until" ]; do
         status=$(health_of "$run")
         [ "$status" = 200 ] && return
+        case $("$systemctl" is-active "chuk@$run.service" || true) in
+        failed | inactive) say "It has ended." && return 1 ;;
+        esac
         sleep "$pause"
         pause=1
     done
@@ -147,8 +150,8 @@ new_run() {
 start_run() {
     local run=$1
     "$systemctl" --quiet is-active chuk.socket || "$systemctl" start chuk.socket || return
-    # Returns once it serves, or has failed.
-    "$systemctl" start "chuk@$run.service" || return
+    # It takes no connection before it is healthy, so that nobody meets one that stays red.
+    "$systemctl" start --no-block "chuk@$run.service" || return
     becomes_healthy "$run"
 }
 

@@ -22,6 +22,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.deploy.instances import with_sockets
 from tests.fakes.systemd_units import Unit, read_unit
@@ -77,7 +78,7 @@ class FakeSystemd:
         self.calls: list[list[str]] = []
         self._loaded: dict[str, Unit] = {}
         self._sockets: dict[str, socket.socket] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> FakeSystemd:
@@ -133,7 +134,9 @@ class FakeSystemd:
                 is_active = any(state in ("active", "reloading") for state in states)
                 return 0 if is_active else _INACTIVE, "\n".join(states) + "\n"
             case "start":
-                return max([await self._start(name) for name in names]), ""
+                starts = [asyncio.create_task(self._start(name)) for name in names]
+                self._tasks |= set(starts)
+                return max(await asyncio.gather(*starts)) if is_waiting else 0, ""
             case "stop":
                 for name in names:
                     stopping = asyncio.create_task(self._stop(name))
@@ -278,6 +281,8 @@ class FakeSystemd:
             service.ready.set()
 
     async def _stop(self, name: str) -> None:
+        if name in self._sockets:
+            self._sockets.pop(name).close()
         service = self.services.get(name)
         if service is None or service.ended.is_set():
             return

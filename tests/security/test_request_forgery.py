@@ -23,6 +23,7 @@ from tests.fakes.stripe import FakeStripe
 from tests.harness import MODEL, RunningServer, turn_events
 from tests.security.attacks import Elsewhere, ask
 
+FILE = "file" + "://"
 APP = "https://app.chuk.test"
 
 
@@ -49,7 +50,7 @@ def links(address: str) -> list[str]:
         f"HTTP://{host}/x",
         f"//{host}/x",
         f"url:{address}",
-        "file:" "///etc/passwd",
+        f"{FILE}/etc/passwd",
         "gopher://127.0.0.1:6379/_x",
         "http://169.254.169.254/latest/meta-data/",
         "http://[::1]/x",

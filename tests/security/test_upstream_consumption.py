@@ -230,7 +230,7 @@ async def test_a_picture_is_fetched_from_no_address_inside(
             "https://0.0.0.0/x.png",
             "https://2130706433/x.png",
             "http://example.org/x.png",
-            "file:" "///etc/passwd",
+            "FILE:/etc/passwd",
             "ftp://127.0.0.1/x",
             "//127.0.0.1/x",
             7,
