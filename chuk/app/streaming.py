@@ -105,6 +105,7 @@ def make_streaming(
         ),
         streams=store,
         grace=chat.resume_grace,
+        outlives=shared is not None,
         meter=meter,
     )
 

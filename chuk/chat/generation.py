@@ -194,6 +194,11 @@ class Generation:
         self._when_over.append(callback)
 
     @property
+    def is_kept(self) -> bool:
+        """Whether all that it has told can be read again."""
+        return self._recording is not None and self._recording.is_whole
+
+    @property
     def came_to_nothing(self) -> bool:
         """Whether it is over without a word of its answer, and so without a price."""
         return isinstance(self._ending, ChukError) and not self._tally.facts().has_delivered

@@ -21,6 +21,7 @@ from chuk.credits.service import Credits
 from chuk.errors import ServiceUnavailable
 from chuk.steps import in_steps
 
+_CUT_OFF = "The server is restarting. Please ask again."
 _LAST_WORDS = 5.0  # seconds for the final events to reach clients that still read
 
 
@@ -31,6 +32,7 @@ class Turns:
         streams: where turns are recorded.
         grace: seconds that a turn goes on when nobody listens any more; 0: it stops, and only
             what is to be kept is recorded.
+        outlives: whether what is recorded can be read at another process once this one has ended.
         meter: counts them.
     """
 
@@ -43,6 +45,7 @@ class Turns:
         patience: Patience,
         streams: StreamStore,
         grace: float,
+        outlives: bool = False,
         meter: TurnMeter | None = None,
     ) -> None:
         self.meter = meter or TurnMeter()
@@ -52,6 +55,7 @@ class Turns:
         self._patience = patience
         self._streams = streams
         self._grace = grace
+        self._outlives = outlives
         self._running: dict[str, Generation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_draining = False
@@ -148,11 +152,16 @@ class Turns:
         self._is_draining = True
 
     async def drain(self, grace: float) -> None:
-        """Refuse new turns, let the running ones finish for `grace` seconds, then end them."""
+        """Refuse new turns, let the running ones finish for `grace` seconds, then end them.
+
+        Their last event says whether what came of them can still be read, at another process.
+        """
         self.refuse_new()
         await self._settled(grace)
         for generation in tuple(self._running.values()):
-            generation.stop(ServiceUnavailable("The server is restarting. Please ask again."))
+            is_resumable = self._outlives and generation.is_kept
+            details = {"stream": generation.id, "resumable": is_resumable}
+            generation.stop(ServiceUnavailable(_CUT_OFF, details=details))
         await self._settled(_LAST_WORDS)
 
     async def _settled(self, seconds: float) -> None:

@@ -175,9 +175,9 @@ def _tables(operation: dict[str, Any]) -> list[str]:
     if "requestBody" in operation:
         schema = next(iter(operation["requestBody"]["content"].values()))["schema"]
         parts.append(f"In the body:\n\n{fields.asked(schema)}")
-    schema = _bare(operation["responses"].get("200", {}).get("content", {}))
-    if schema and "properties" in fields.resolved(schema.get("items", schema)):
-        parts.append(f"The answer's data:\n\n{fields.answered(schema)}")
+    data = _bare(operation["responses"].get("200", {}).get("content", {}))
+    if data and "properties" in fields.resolved(data.get("items", data)):
+        parts.append(f"The answer's data:\n\n{fields.answered(data)}")
     return parts
 
 

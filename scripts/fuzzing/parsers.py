@@ -12,11 +12,14 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["chuk"]):
+    from chuk import logs
     from fuzzing.targets import TARGETS
 
 
 def main() -> None:
     """Feed the target until libFuzzer's own limits end it; a find ends it with another code."""
+    # What is passed over is warned of, and nearly everything is.
+    logs.configure(level="error", json=True)
     target, seeds = TARGETS[sys.argv[1]]
     with tempfile.TemporaryDirectory(prefix="chuk-fuzz-") as folder:
         for number, seed in enumerate(seeds):

@@ -2,9 +2,9 @@
 
 import asyncio
 import collections
-import os
 import subprocess
 import sys
+from pathlib import Path
 
 import aiohttp
 
@@ -12,37 +12,38 @@ ADDRESS = "http://127.0.0.1:8080"
 ADMIN = "/opt/chuk/current/scripts/admin"
 CHAT = {"model_id": "local/gemma-3-270m", "message": "Tell me a long story.", "max_tokens": 60}
 
+stop = Path(sys.argv[1])
 found: collections.Counter[str] = collections.Counter()
 
 
-async def come_and_go(client: aiohttp.ClientSession, stop: str) -> None:
+async def come_and_go(client: aiohttp.ClientSession) -> None:
     """Connect, ask, and leave."""
-    while not os.path.exists(stop):
+    while not stop.exists():  # noqa: ASYNC240
         async with client.get(f"{ADDRESS}/health") as answer:
             found[f"health {answer.status}"] += 1
 
 
-async def stream(client: aiohttp.ClientSession, stop: str, headers: dict[str, str]) -> None:
+async def stream(client: aiohttp.ClientSession, headers: dict[str, str]) -> None:
     """Read whole answers."""
-    while not os.path.exists(stop):
+    while not stop.exists():  # noqa: ASYNC240
         async with client.post(f"{ADDRESS}/v1/ai/chat", json=CHAT, headers=headers) as answer:
             body = await answer.read()
             is_whole = answer.status == 200 and body.rstrip().endswith(b"[DONE]")
             found["whole answers" if is_whole else f"answer {answer.status} cut"] += 1
 
 
-async def main(stop: str) -> int:
+async def main(token: str) -> int:
     """Run until the file is there."""
-    token = subprocess.run([ADMIN, "token"], check=True, capture_output=True, text=True)
-    headers = {"Authorization": f"Bearer {token.stdout.strip()}"}
+    headers = {"Authorization": f"Bearer {token}"}
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(connector=connector) as client, asyncio.TaskGroup() as group:
         for _ in range(4):
-            group.create_task(come_and_go(client, stop))
+            group.create_task(come_and_go(client))
         for _ in range(2):
-            group.create_task(stream(client, stop, headers))
+            group.create_task(stream(client, headers))
     print(dict(found))
     return 0 if set(found) == {"health 200", "whole answers"} else 1
 
 
-sys.exit(asyncio.run(main(sys.argv[1])))
+printed = subprocess.run([ADMIN, "token"], check=True, capture_output=True, text=True)
+sys.exit(asyncio.run(main(printed.stdout.strip())))

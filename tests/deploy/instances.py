@@ -60,6 +60,10 @@ class Instance:
         ):
             return answer.status
 
+    def hang_up(self) -> None:
+        """What the service manager does to let it reload."""
+        os.kill(self.process.pid, signal.SIGHUP)
+
     async def ended(self) -> int:
         """Wait for its end; the exit code."""
         async with asyncio.timeout(_PATIENCE):
@@ -145,6 +149,7 @@ def with_sockets(given: Sequence[int]) -> list[str]:
 
 async def well(of: Instance) -> None:
     """Wait until it can serve chats."""
+    await of.heard("READY=1")
     async with asyncio.timeout(_PATIENCE):
         while await of.health() != HTTPStatus.OK:
             pass

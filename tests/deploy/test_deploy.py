@@ -209,6 +209,16 @@ async def test_it_is_deployed_to_another_machine_over_ssh(
     assert [entry.name for entry in tmp_path.iterdir()] == ["ssh"]
 
 
+async def test_a_domain_is_served_by_caddy(deployed: Machine) -> None:
+    assert (await deployed.deploy()).code == 0
+    assert (await deployed.deploy("--domain", "api.example.org")).code == 0
+    caddyfile = (deployed.root / "etc/caddy/Caddyfile").read_text()
+    assert "\napi.example.org {\n" in caddyfile and "\napi.chuk.chat {" not in caddyfile
+    assert deployed.systemd.calls[-1] == ["reload-or-restart", "caddy.service"]
+    again = await deployed.deploy("--domain", "api.example.org")
+    assert again.err.startswith("Nothing to do")
+
+
 async def test_a_wrong_option_is_explained(deployed: Machine) -> None:
     done = await deployed.script("deploy", "--what")
     assert done.code == 2 and "--host USER@HOST" in done.err
