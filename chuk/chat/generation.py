@@ -36,12 +36,7 @@ from chuk.chat.ports import Recording, Subscriber, Upstream, Wait
 from chuk.chat.resolution import Resolution
 from chuk.chat.stream_id import new_stream_id
 from chuk.chat.tally import Tally
-from chuk.errors import (
-    ChukError,
-    InternalError,
-    ProviderTimeout,
-    ServiceUnavailable,
-)
+from chuk.errors import ChukError, InternalError, ProviderTimeout, ServiceUnavailable
 from chuk.logs import log_failure
 from chuk.spans import Span
 
