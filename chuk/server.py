@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import sys
 
@@ -18,6 +17,7 @@ from chuk.entrance import Entrance
 from chuk.errors import ModelUnavailable
 from chuk.listening import address_of, inherited_sockets, listening_socket, local_socket
 from chuk.logs import logger
+from chuk.memory import calm_memory
 from chuk.metrics.site import METRICS, MetricsSite
 from chuk.runner import make_runner
 from chuk.scratch import own_folder, somebody_serves
@@ -66,7 +66,7 @@ async def serve(settings: Settings, *, quickstart: bool = False) -> None:
             await entrance.take_from(set(range(len(doors))))
             address = address_of(settings, doors[0])
             announce(address)
-            calm_garbage_collector()
+            calm_memory()
             guide = asyncio.create_task(print_guide(settings, app, address, wanted=quickstart))
             async with notifier.alive():
                 notifier.ready()
@@ -116,17 +116,6 @@ def stop_on_signals() -> Stop:
 def has_terminal() -> bool:
     """Whether somebody sits in front of this process, so that SIGHUP means that he has left."""
     return sys.stdin is not None and sys.stdin.isatty()
-
-
-def calm_garbage_collector() -> None:
-    """Keep the collector from walking everything that start-up made, again and again.
-
-    With Python's default thresholds the slowest 1 % of relayed events waited 30 to 90 ms behind
-    a collection at 1,000 streams; so set, about 1 ms.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 1_000)
 
 
 async def print_guide(

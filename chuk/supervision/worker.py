@@ -25,10 +25,11 @@ from chuk.complaints import EXPECTED, complaint
 from chuk.departure import Departure, Stop
 from chuk.entrance import Entrance
 from chuk.logs import log_failure, logger
+from chuk.memory import calm_memory
 from chuk.metrics.site import METRICS, MetricsSite
 from chuk.runner import make_runner
 from chuk.scratch import own_folder
-from chuk.server import calm_garbage_collector, print_guide, start_log
+from chuk.server import print_guide, start_log
 from chuk.settings import Settings, load
 from chuk.supervision.channel import Channel
 from chuk.tls import certificate, reload_on_hangup
@@ -119,7 +120,7 @@ class _Worker:
                 await until_useful(app, self._stop.asked, within=useful_within)
             if not self._stop.asked.is_set():
                 await entrance.take_from({own})
-                calm_garbage_collector()
+                calm_memory()
                 self._channel.tell(ready=True)
             await self._stop.asked.wait()
             await departure.run(runner, entrance, is_relieved=self._retires.is_set())

@@ -21,7 +21,6 @@ from uuid import UUID
 import uvloop
 
 from benchmark import answers
-from benchmark.server import calm_garbage_collector
 from chuk import logs
 from chuk.books import open_books
 from chuk.catalog.models import Model, Pricing, Provider
@@ -32,6 +31,7 @@ from chuk.credits.ledger import Operation, Outcome
 from chuk.credits.money import MicroEuro
 from chuk.credits.pricing import PriceList
 from chuk.credits.service import Credits, Order
+from chuk.memory import calm_memory
 from chuk.settings import Settings, load
 
 USERS = tuple(UUID(int=number) for number in range(1, 33))
@@ -97,7 +97,7 @@ async def keep(settings: Settings, turns: int, seconds: float) -> Kept:
         for user in set(users):
             await books.ledger.grant(user, _MONEY, f"benchmark:{user}")
         await _turns(service, users, 0.5)
-        calm_garbage_collector()
+        calm_memory()
         cpu = time.process_time()
         waits = await _turns(service, users, seconds)
         cpu = time.process_time() - cpu

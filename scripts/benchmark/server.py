@@ -9,7 +9,6 @@ held, noted or settled; that one object is the whole difference.
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,6 +28,7 @@ from chuk.chat.resolution import Resolution
 from chuk.chat.turn import Turns
 from chuk.credits.ledger import Outcome
 from chuk.listening import listening_socket
+from chuk.memory import calm_memory
 from chuk.runner import make_runner
 from chuk.settings import Settings, load
 
@@ -74,15 +74,8 @@ async def _serve(settings: Settings, *, unbilled: bool) -> None:
     runner = make_runner(app)
     await runner.setup()
     await web.SockSite(runner, listening_socket(settings), backlog=2048).start()
-    calm_garbage_collector()
+    calm_memory()
     await asyncio.Event().wait()
-
-
-def calm_garbage_collector() -> None:
-    """As `chuk serve` does once it listens."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 1_000)
 
 
 if __name__ == "__main__":

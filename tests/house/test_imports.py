@@ -62,10 +62,19 @@ ROOMS = {
     **dict.fromkeys(
         (
             *("__init__", "__main__", "app", "books", "cli", "commands", "complaints", "doctor"),
-            *("arrival", "departure", "entrance", "runner", "server", "supervision", "tls"),
+            *(
+                "arrival",
+                "departure",
+                "entrance",
+                "memory",
+                "runner",
+                "server",
+                "supervision",
+                "tls",
+            ),
         ),
         "adapters api app arrival backups books cli commands complaints departure doctor entrance"
-        " listening metrics runner scratch sd_notify server settings supervision tls web"
+        " listening memory metrics runner scratch sd_notify server settings supervision tls web"
         f" {SERVICES}",
     ),
 }
