@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
 from marshmallow import EXCLUDE, Schema, fields, validate
 
+from chuk.api.ai.socket_relay import RelayedTurn
 from chuk.api.ai.streams import MOST_EVENTS
 from chuk.api.fields import WholeNumber
-from chuk.chat.events import Done, Failed, TurnEvent
+from chuk.chat.events import Done
 from chuk.chat.generation import Generation
-from chuk.chat.ports import Subscriber, Wait
+from chuk.chat.ports import Subscriber
 from chuk.chat.streams import Streams
-from chuk.errors import ChukError, InternalError, NotFound, StreamInterrupted
-from chuk.logs import log_failure
+from chuk.errors import ChukError, NotFound, StreamInterrupted
 from chuk.web.sockets import SocketSubscriber
 from chuk.web.validation import checked
 
@@ -68,24 +68,10 @@ class OwnTurn:
         await self._turn.finished()
 
 
-class Resumed:
-    """An answer that its user came back to. The turn does not depend on this socket.
+class Resumed(RelayedTurn):
+    """An answer that its user came back to. The turn does not depend on this socket."""
 
-    Args:
-        tell: says an error that is not the turn's own end.
-        over: called once, as soon as nothing more comes.
-    """
-
-    __slots__ = (
-        "_is_over",
-        "_over",
-        "_stream_id",
-        "_streams",
-        "_subscriber",
-        "_task",
-        "_tell",
-        "_user_id",
-    )
+    __slots__ = ("_stream_id", "_streams", "_user_id")
 
     def __init__(
         self,
@@ -98,36 +84,11 @@ class Resumed:
         tell: Callable[[ChukError], object],
         over: Callable[[], object],
     ) -> None:
+        super().__init__(subscriber, tell=tell, over=over)
         self._streams = streams
         self._user_id = user_id
         self._stream_id = stream_id
-        self._subscriber = subscriber
-        self._tell = tell
-        self._over = over
-        self._is_over = False
-        self._task = asyncio.create_task(self._run(after))
-
-    async def _run(self, after: int) -> None:
-        try:
-            await self._streams.resume(self._user_id, self._stream_id, after, self)
-        except ChukError as error:
-            self._fail(error)
-        except Exception as error:
-            log_failure("socket", error)
-            self._fail(InternalError())
-        finally:
-            self._end()
-
-    def deliver(self, first_number: int, events: Sequence[TurnEvent]) -> Wait | None:
-        """See `chuk.chat.ports.Subscriber.deliver`."""
-        if isinstance(events[-1], (Done, Failed)):
-            # Before the client can answer it with another message of the same id.
-            self._end()
-        return self._subscriber.deliver(first_number, events)
-
-    def cut(self) -> None:
-        """See `chuk.chat.ports.Subscriber.cut`."""
-        self._subscriber.cut()
+        self._begin(partial(streams.resume, user_id, stream_id, after, self))
 
     async def cancel(self) -> None:
         """See `Listening`."""
@@ -142,21 +103,6 @@ class Resumed:
     def leave(self) -> None:
         """See `Listening`."""
         self._task.cancel()
-
-    async def finished(self) -> None:
-        """See `Listening`."""
-        await asyncio.wait([self._task])
-
-    def _fail(self, error: ChukError) -> None:
-        if not self._is_over:
-            self._end()
-            with suppress(ConnectionError):
-                self._tell(error)
-
-    def _end(self) -> None:
-        if not self._is_over:
-            self._is_over = True
-            self._over()
 
 
 class _ResumeMessage(Schema):
