@@ -28,7 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from chuk.adapters.confinement import allow_cpu, confine
+from chuk.adapters.confinement import allow_cpu, confine, step_back
 from chuk.errors import ChukError
 
 ANSWER, PIECE, REFUSED, FAILED = b"A", b"P", b"R", b"F"
@@ -40,6 +40,7 @@ _SPARE_SECONDS = 5
 
 def main() -> None:
     """Be a warm worker, as the orders say."""
+    step_back()
     orders = json.loads(sys.stdin.buffer.readline())
     confine(parent=orders["parent"], memory=orders["memory"], cpu=None)
     frames = os.fdopen(os.dup(1), "wb")

@@ -1,9 +1,9 @@
 """Child processes for heavy or risky work: one that stays warm, and what all of them share.
 
 Those for one job alone come from `chuk.adapters.fork_server`; `chuk.adapters.child` says what a
-module for either looks like. A child has a session
-of its own, a memory cap, a CPU limit, no network, nothing of our environment, and a folder of its
-own that is gone with it; none outlives its job, its parent or its time.
+module for either looks like. A child has a group of its own, the last claim to the processor, a
+memory cap, a CPU limit, no network, nothing of our environment, and a folder of its own that is
+gone with it; none outlives its job, its parent or its time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import asyncio
 import json
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -23,6 +22,7 @@ from typing import Any, Protocol
 import orjson
 
 from chuk.adapters.child import ANSWER, PIECE, REFUSED
+from chuk.adapters.confinement import end_group
 from chuk.logs import logger
 
 _log = logger("children")
@@ -224,7 +224,6 @@ async def spawn(module: str, folder: Path) -> asyncio.subprocess.Process:
         stderr=asyncio.subprocess.DEVNULL,
         limit=_READ_AHEAD,
         cwd=folder,
-        start_new_session=True,
         # Nothing of our environment, which holds keys; only where the modules are.
         env={
             "PYTHONPATH": os.pathsep.join(filter(None, (str(_OWN_CODE), *sys.path))),
@@ -301,8 +300,7 @@ def answered(module: str, kind: bytes, body: bytes) -> dict[str, Any]:
 
 async def end(child: asyncio.subprocess.Process) -> None:
     """Kill the child and all that it started, and reap it."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
+    end_group(child.pid, is_buried=child.returncode is not None)
     if child.stdin is not None:
         child.stdin.close()
     await child.wait()

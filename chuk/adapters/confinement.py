@@ -1,18 +1,20 @@
 """What a child process takes from itself before it touches anything that somebody sent.
 
 Runs inside the child, first of all. What the kernel offers is used: on Linux everything, on other
-systems the limits alone.
+systems the limits and the group alone.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import platform
 import resource
 import signal
 import struct
 import sys
+import termios
 from contextlib import suppress
 from pathlib import Path
 
@@ -50,13 +52,39 @@ def confine(*, parent: int, memory: int, cpu: float | None) -> None:
         limit(what, most)
     if cpu is not None:
         limit(resource.RLIMIT_CPU, max(1, round(cpu)))
-    # The server, and the streams that it relays, come first.
-    os.nice(_NICENESS)
-    # Linux shares a core between sessions first, and this process has one of its own.
-    for file, value in (("autogroup", _NICENESS), ("oom_score_adj", 1000)):
-        with suppress(OSError):
-            Path("/proc/self", file).write_text(str(value))
+    # macOS has no such file.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
     cut_off_network()
+
+
+def step_back() -> None:
+    """Leave the core to the server whenever it has something to do; what is forked inherits that.
+
+    Not in a session of its own: Linux may share a core between sessions first, whatever priority
+    is within them, and a server that wakes up would then wait for this process's turn to end, up to
+    four milliseconds. So that all of it can still be ended together, it has a group of its own;
+    and it gives up the terminal, as with a session.
+    """
+    os.setpgrp()
+    with suppress(OSError):
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            fcntl.ioctl(terminal, termios.TIOCNOTTY)
+        finally:
+            os.close(terminal)
+    # All there is on other systems.
+    os.nice(_NICENESS)
+    if sys.platform == "linux":
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def end_group(leader: int, *, is_buried: bool = False) -> None:
+    """Kill a process with all that it started; `is_buried`: only what it left behind."""
+    # One that has been taken over may have left its group.
+    for kill in (os.killpg,) if is_buried else (os.killpg, os.kill):
+        with suppress(ProcessLookupError, PermissionError):
+            kill(leader, signal.SIGKILL)
 
 
 def limit(what: int, most: int) -> None:

@@ -11,7 +11,6 @@ import asyncio
 import json
 import os
 import shutil
-import signal
 import tempfile
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
@@ -28,6 +27,7 @@ from chuk.adapters.children import (
     end,
     spawn,
 )
+from chuk.adapters.confinement import end_group
 from chuk.logs import logger
 
 _MODULE = "chuk.adapters.fork_server_child"
@@ -43,7 +43,7 @@ class _Child:
     """A child of the helper; `code` comes when it is over, and is an error when that is not known.
 
     Attributes:
-        process: its id, which is that of its session and its group too.
+        process: its id, which is that of its group too.
     """
 
     process: int
@@ -84,16 +84,14 @@ class _Helper:
         if not child.code.done():
             # By ourselves too: the helper may have to wait for the processor. Until it says that
             # a child is over, the child's id is nobody else's.
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(child.process, signal.SIGKILL)
+            end_group(child.process)
             self._say(f"end {child.process}")
         await asyncio.wait({child.code})
 
     async def close(self) -> None:
         """End it, and whatever it still has with it."""
         for child in self._children.values():
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(child.process, signal.SIGKILL)
+            end_group(child.process)
         await end(self._process)
         await self._listening
 

@@ -12,7 +12,6 @@ child finds its own orders in the folder, see `chuk.adapters.child.work_in`.
 
 from __future__ import annotations
 
-import errno
 import gc
 import importlib
 import json
@@ -24,7 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from chuk.adapters.child import work_in
-from chuk.adapters.confinement import die_with
+from chuk.adapters.confinement import die_with, end_group, step_back
 
 _CONTROL = 0
 _READ_AT_ONCE = 65_536
@@ -55,14 +54,14 @@ class _Nursery:
         os.close(started)
         if child > 0:
             self._children.add(child)
-            # Until it has a session of its own it could not be ended with all that it starts.
+            # Until it has a group of its own it could not be ended with all that it starts.
             os.read(ready, 1)
         os.close(ready)
         _say(f"forked {number} {child}" if child > 0 else f"failed {number}")
 
     def end(self, child: int) -> None:
         if child in self._children:
-            _kill_group(child)
+            end_group(child)
 
     def bury(self) -> None:
         """Tell of those that are over."""
@@ -73,12 +72,13 @@ class _Nursery:
             if found:
                 self._children.discard(child)
                 # What it started and left behind still has its group, which is nobody else's then.
-                _kill_group(child)
+                end_group(child, is_buried=True)
                 _say(f"ended {child} {os.waitstatus_to_exitcode(status)}")
 
 
 def main() -> None:
     """Load what the orders say, then fork until the server is gone."""
+    step_back()
     orders = json.loads(_line())
     die_with(orders["parent"])
     for module in orders["preload"]:
@@ -115,7 +115,7 @@ def _be_child(folder: str, parent: int, started: int) -> None:
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        os.setsid()
+        os.setpgrp()
         os.write(started, b".")
         silence = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
@@ -129,14 +129,6 @@ def _be_child(folder: str, parent: int, started: int) -> None:
         work_in(Path(folder), parent)
     finally:
         os._exit(1)
-
-
-def _kill_group(child: int) -> None:
-    try:
-        os.killpg(child, signal.SIGKILL)
-    except OSError as error:
-        if error.errno not in (errno.ESRCH, errno.EPERM):
-            raise
 
 
 def _line() -> bytes:
