@@ -61,22 +61,36 @@ def confine(*, parent: int, memory: int, cpu: float | None) -> None:
 def step_back() -> None:
     """Leave the core to the server whenever it has something to do; what is forked inherits that.
 
-    Not in a session of its own: Linux may share a core between sessions first, whatever priority
-    is within them, and a server that wakes up would then wait for this process's turn to end, up to
-    four milliseconds. So that all of it can still be ended together, it has a group of its own;
-    and it gives up the terminal, as with a session.
+    Not in a session of its own, see `leave_terminal`: a server that wakes up would wait for this
+    process's turn to end, up to four milliseconds, whatever its priority.
     """
-    os.setpgrp()
-    with suppress(OSError):
-        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-        try:
-            fcntl.ioctl(terminal, termios.TIOCNOTTY)
-        finally:
-            os.close(terminal)
+    leave_terminal()
     # All there is on other systems.
     os.nice(_NICENESS)
     if sys.platform == "linux":
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def leave_terminal() -> None:
+    """Be in a group of its own, by which it can be ended with all that it starts, at no terminal.
+
+    A session of its own would do that too, but Linux may share a core between sessions first, and
+    heed priorities only within each (autogroups, see sched(7)).
+    """
+    os.setpgrp()
+    # Most servers have none.
+    with suppress(OSError):
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+        try:
+            fcntl.ioctl(terminal, termios.TIOCNOTTY)
+        finally:
+            os.close(terminal)
+
+
+def set_session_back() -> None:
+    """Where Linux shares a core between sessions first, let all others have most of it."""
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(_NICENESS))
 
 
 def end_group(leader: int, *, is_buried: bool = False) -> None:

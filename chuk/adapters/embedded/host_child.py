@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from chuk import logs
-from chuk.adapters.confinement import die_with
+from chuk.adapters.confinement import die_with, set_session_back
 from chuk.adapters.embedded.host import Host
 from chuk.scratch import own_folder
 
@@ -25,6 +25,8 @@ def main() -> None:
     """Serve until standard input ends."""
     orders = json.loads(sys.argv[1])
     die_with(orders["parent"])
+    # The workers, which relay the streams, are of other sessions than what does heavy work here.
+    set_session_back()
     # What is meant for the server comes through its parent, when the others need us no more.
     # Not ignored by the kernel: our children would inherit that.
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
