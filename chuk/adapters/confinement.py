@@ -65,10 +65,11 @@ def step_back() -> None:
     process's turn to end, up to four milliseconds, whatever its priority.
     """
     leave_terminal()
-    # All there is on other systems.
+    # All there is on other systems, and where a container refuses the next call.
     os.nice(_NICENESS)
     if sys.platform == "linux":
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def leave_terminal() -> None:
