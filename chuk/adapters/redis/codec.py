@@ -14,6 +14,7 @@ from typing import Any, get_args, get_type_hints
 
 import orjson
 
+from chuk.chat.event_log import Stretch
 from chuk.chat.events import Content, Failed, Reasoning, ToolCalls, TurnEvent
 from chuk.errors import ChukError
 
@@ -25,8 +26,8 @@ class UnreadableEvents(Exception):
     """Bytes that are none of ours, or of another version of this code."""
 
 
-def encode(events: Iterable[TurnEvent]) -> bytes:
-    """Events as bytes, in order."""
+def encode(events: Iterable[TurnEvent | Stretch]) -> bytes:
+    """Events as bytes, in order; a stretch of a log is what its pieces would be."""
     return _BETWEEN_EVENTS.join(map(_encoded, events))
 
 
@@ -39,7 +40,9 @@ def decode(data: bytes) -> list[TurnEvent]:
     return [_decoded(event) for event in data.split(_BETWEEN_EVENTS)]
 
 
-def _encoded(event: TurnEvent) -> bytes:
+def _encoded(event: TurnEvent | Stretch) -> bytes:
+    if isinstance(event, Stretch):
+        return b"%b\n%b" % (_NAMES[event.kind], event.text)
     name = _NAMES[type(event)]
     if isinstance(event, (Content, Reasoning)):
         return _BETWEEN_PIECES.join((name, *event.pieces))
