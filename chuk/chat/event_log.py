@@ -68,7 +68,7 @@ class EventLog:
     def append(self, events: Sequence[TurnEvent]) -> None:
         """Keep the next events."""
         for event in events:
-            if isinstance(event, (Content, Reasoning)):
+            if type(event) is Content or type(event) is Reasoning:
                 run, pieces = self.run, event.pieces
                 if run is None or type(event) is not run.kind:
                     run = self.run = _Run(type(event))
@@ -78,13 +78,16 @@ class EventLog:
                 run.text += text
                 self.last_number += len(pieces)
                 self.size += len(text)
-            else:
-                self.run = None
-                self.entries.append(event)
-                self.last_number += count_events((event,))
+                continue
+            self.run = None
+            self.entries.append(event)
+            if type(event) is ToolCalls:
                 self.size += _size_of(event)
-                if isinstance(event, (Done, Failed)):
-                    self.end = event
+                continue
+            self.last_number += 1
+            self.size += _EVENT_BYTES
+            if type(event) is Done or type(event) is Failed:
+                self.end = event
 
     def clear(self) -> None:
         """Give the memory back; who reads finds nothing more."""
@@ -206,8 +209,10 @@ class Place:
                 continue
             taken.append(found)
             entry += 1
-            size += _size_of(found)
-            if not isinstance(found, ToolCalls):
+            if isinstance(found, ToolCalls):
+                size += _size_of(found)
+            else:
+                size += _EVENT_BYTES
                 following += 1
                 length, reached = len(taken), (entry, 0)
         return taken[:length], Place(self._log, *reached, following)

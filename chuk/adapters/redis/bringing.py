@@ -7,6 +7,7 @@ does for ten, and there are a dozen for each answer.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ from chuk.adapters.redis.writing import MARGIN
 GONE = b""
 """Instead of an error: Redis had the stream, and does not have it any more."""
 
+_ERROR_CODE = re.compile(rb"\b[A-Z]{3,}\b")
 # The ids of a user's streams are found again for longer than any of them is kept: all of them have
 # to go when their user does.
 _INDEX_SECONDS = 90_000
@@ -150,6 +152,12 @@ class Bringing:
             fields[LENGTH],
             end,
         )
+
+
+def code_of(error: bytes) -> str:
+    """How Redis names this kind of error; the rest of it may hold the names of keys."""
+    found = _ERROR_CODE.search(error)
+    return "unknown" if found is None else found[0].decode()
 
 
 async def _call(client: Redis, parts: Sequence[bytes]) -> Any:

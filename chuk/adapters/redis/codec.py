@@ -43,18 +43,19 @@ def decode(data: bytes) -> list[TurnEvent]:
 def _encoded(event: TurnEvent | Stretch) -> bytes:
     if isinstance(event, Stretch):
         return b"%b\n%b" % (_NAMES[event.kind], event.text)
-    name = _NAMES[type(event)]
+    kind = type(event)
+    name = _NAMES[kind]
+    if kind in _PLAIN:
+        return name + _BETWEEN_PIECES + orjson.dumps(event)
     if isinstance(event, (Content, Reasoning)):
         return _BETWEEN_PIECES.join((name, *event.pieces))
-    if isinstance(event, Failed):
-        error = event.error
-        kind = type(error).__name__
-        facts = [error.code, error.message, error.details, error.headers, kind]
-        return name + _BETWEEN_PIECES + orjson.dumps(facts)
     if isinstance(event, ToolCalls):
         # Whole JSON, as upstream wrote it: it may hold line feeds.
         return name + _BETWEEN_PIECES + orjson.dumps([delta.decode() for delta in event.deltas])
-    return name + _BETWEEN_PIECES + orjson.dumps(event)
+    assert isinstance(event, Failed)
+    error = event.error
+    facts = [error.code, error.message, error.details, error.headers, type(error).__name__]
+    return name + _BETWEEN_PIECES + orjson.dumps(facts)
 
 
 def _decoded(data: bytes) -> TurnEvent:
@@ -114,6 +115,8 @@ def _same(value: Any) -> Any:
 
 _EVENTS: Sequence[type[TurnEvent]] = get_args(TurnEvent)
 _NAMES = {kind: kind.__name__.encode() for kind in _EVENTS}
+# Nothing but their fields.
+_PLAIN = set(_EVENTS) - {Content, Reasoning, ToolCalls, Failed}
 _KINDS = {name: kind for kind, name in _NAMES.items()}
 _MAKERS = {
     kind: {field.name: _maker(get_type_hints(kind)[field.name]) for field in fields(kind)}

@@ -7,19 +7,18 @@ for Redis, nothing is kept twice, and after an outage each log goes on from wher
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 
 from redis.asyncio import Redis
 
-from chuk.adapters.redis.bringing import GONE, Bringing
+from chuk.adapters.redis.bringing import GONE, code_of
 from chuk.adapters.redis.connection import RedisAway, RedisConnection
+from chuk.adapters.redis.load import Load
 from chuk.adapters.redis.records import Found, Records
 from chuk.adapters.redis.shipment import Shipment
-from chuk.adapters.redis.writing import MARGIN, finish, forget, prolong
-from chuk.chat.event_log import Place, Stretch
-from chuk.chat.events import TurnEvent
+from chuk.adapters.redis.writing import MARGIN, prolong
+from chuk.chat.event_log import Place
 from chuk.chat.memory_recording import MemoryRecording
 from chuk.chat.ports import StreamState
 from chuk.logs import log_failure, logger
@@ -35,15 +34,10 @@ _LONGEST_INTERVAL = 1.0
 # At most so many streams in one pipeline: everything else has to be let through.
 _AT_ONCE = 16
 _STANDS_ALREADY = b"The ID specified"
-# How Redis names a kind of error; what it says beside that may hold the names of keys.
-_ERROR_CODE = re.compile(rb"\b[A-Z]{3,}\b")
 # Seconds between two warnings that Redis takes nothing.
 _COMPLAINT_INTERVAL = 60.0
 
 _log = logger("streams")
-
-_Sent = tuple[Shipment, Place, bytes | None]
-"""A batch that was to be brought: up to where it goes, and why Redis did not take it."""
 
 
 class Shipper:
@@ -215,79 +209,26 @@ class Shipper:
         is_brought = False
         try:
             await self._look_back([shipment for shipment in some if not shipment.is_known])
-            results = await self._connection.run(lambda client: self._add(client, some))
-            for shipment, place, error in results:
-                self._conclude(shipment, place, error)
-            is_brought = True
+            load = Load(self.records, self._process, some)
+            await self._connection.run(load.carry)
+            for shipment in load.over:
+                self._let_go(shipment)
+            refused = [one for one in load.carried if not self._conclude(*one)]
+            is_brought = not refused
         except RedisAway:
             return False
         finally:
             if not is_brought:
                 self._put_back(some)
+        if not is_brought:
+            return False
         for shipment in some:
             if shipment.is_delivered or shipment.following <= shipment.inner.log.last_number:
                 self.queue(shipment)
         return True
 
-    async def _add(self, client: Redis, some: Sequence[Shipment]) -> list[_Sent]:
-        """Bring what is new of each, or let Redis forget it."""
-        bringing = Bringing(self._process)
-        sent: list[tuple[Shipment, Place]] = []
-        over: list[Shipment] = []
-        for shipment in some:
-            if not shipment.is_whole or shipment.is_delivered:
-                over.append(shipment)
-                continue
-            events, place = shipment.batch()
-            if not events:
-                continue
-            try:
-                self._bring(bringing, shipment, events, place)
-            except Exception as error:
-                # A defect of one must not keep the others from Redis, nor be hidden.
-                log_failure("streams", error, stream=shipment.id)
-                shipment.is_broken = True
-                over.append(shipment)
-                continue
-            sent.append((shipment, place))
-        untaken = await bringing.send(client)
-        if over:
-            await self._part_with(client, over)
-        return [
-            (shipment, place, untaken.get(index)) for index, (shipment, place) in enumerate(sent)
-        ]
-
-    def _bring(
-        self,
-        bringing: Bringing,
-        shipment: Shipment,
-        events: Sequence[TurnEvent | Stretch],
-        place: Place,
-    ) -> None:
-        number, seal, inner = shipment.following, shipment.seal, shipment.inner
-        fields = self.records.batch(number, events, place.following - number, seal)
-        if shipment.is_new:
-            opening = self.records.opening(inner, seal, self._process)
-            bringing.open(opening, number, fields)
-        else:
-            bringing.append(shipment.id, inner.keep_for, number, fields)
-
-    async def _part_with(self, client: Redis, over: Sequence[Shipment]) -> None:
-        """Nothing more is to be brought of these: all is there, or nothing is to be."""
-        pipeline = client.pipeline(transaction=False)
-        for shipment in over:
-            if shipment.is_whole and not shipment.is_broken:
-                finish(pipeline, shipment.id, shipment.inner.keep_for, self._process)
-            else:
-                # Over a bound, or erased: others shall not know a part of it either.
-                name = self.records.seals.name_of(shipment.inner.owner)
-                forget(pipeline, shipment.id, name, self._process)
-        await pipeline.execute(raise_on_error=False)
-        for shipment in over:
-            self._let_go(shipment)
-
-    def _conclude(self, shipment: Shipment, place: Place, error: bytes | None) -> None:
-        """Note what Redis said to a batch."""
+    def _conclude(self, shipment: Shipment, place: Place, error: bytes | None) -> bool:
+        """Note what Redis said to a batch; false where it has no room for it."""
         if error is None:
             shipment.sent(place)
             if shipment.is_delivered and shipment.is_whole:
@@ -300,7 +241,8 @@ class Shipper:
             shipment.is_known = False
             if _STANDS_ALREADY not in error:
                 self._note_refusal(error)
-                raise RedisAway("no room")
+                return False
+        return True
 
     async def _look_back(self, some: Sequence[Shipment]) -> None:
         """Ask Redis how much of these it has."""
@@ -331,7 +273,7 @@ class Shipper:
         now = self._time()
         if now - self._complained_at >= _COMPLAINT_INTERVAL:
             self._complained_at = now
-            _log.warning("streams_refused", error=_code_of(error), refused=self.refused)
+            _log.warning("streams_refused", error=code_of(error), refused=self.refused)
 
     def _shipment(self, recording: MemoryRecording) -> Shipment:
         return Shipment(recording, self.records.seals.of, self.queue)
@@ -339,8 +281,3 @@ class Shipper:
     def _let_go(self, shipment: Shipment) -> None:
         shipment.is_over = True
         self.running.pop(shipment.id, None)
-
-
-def _code_of(error: bytes) -> str:
-    found = _ERROR_CODE.search(error)
-    return "unknown" if found is None else found[0].decode()
