@@ -78,11 +78,19 @@ class Load:
 
     async def _part_with(self, client: Redis, over: Sequence[Shipment]) -> None:
         pipeline = client.pipeline(transaction=False)
+        # Over a bound, or erased: others shall not know a part of it either.
+        forgotten: list[Shipment] = []
         for shipment in over:
             if shipment.is_whole and not shipment.is_broken:
                 finish(pipeline, shipment.id, shipment.inner.keep_for, self._process)
             else:
-                # Over a bound, or erased: others shall not know a part of it either.
-                name = self._records.seals.name_of(shipment.inner.owner)
-                forget(pipeline, shipment.id, name, self._process)
+                forgotten.append(shipment)
+        if forgotten:
+            owners = {shipment.inner.owner for shipment in forgotten}
+            names = {owner: self._records.seals.name_of(owner) for owner in owners}
+            forget(
+                pipeline,
+                {shipment.id: names[shipment.inner.owner] for shipment in forgotten},
+                self._process,
+            )
         await pipeline.execute(raise_on_error=False)
