@@ -8,6 +8,7 @@ its own for each piece would take thirty times the space.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from chuk.chat.events import (
     Content,
@@ -28,8 +29,16 @@ _DELTA_BYTES = 48
 _MOST_BYTES = 16_384
 
 
+@dataclass(slots=True)
+class Stretch:
+    """Pieces of one kind that follow each other, as a log has them: with a line feed between."""
+
+    kind: type[Content] | type[Reasoning]
+    text: bytes
+
+
 class _Run:
-    """Pieces of one kind that follow each other."""
+    """Pieces of one kind that follow each other, a line feed after each."""
 
     __slots__ = ("kind", "text")
 
@@ -59,7 +68,7 @@ class EventLog:
     def append(self, events: Sequence[TurnEvent]) -> None:
         """Keep the next events."""
         for event in events:
-            if isinstance(event, (Content, Reasoning)):
+            if type(event) is Content or type(event) is Reasoning:
                 run, pieces = self.run, event.pieces
                 if run is None or type(event) is not run.kind:
                     run = self.run = _Run(type(event))
@@ -69,13 +78,16 @@ class EventLog:
                 run.text += text
                 self.last_number += len(pieces)
                 self.size += len(text)
-            else:
-                self.run = None
-                self.entries.append(event)
-                self.last_number += count_events((event,))
+                continue
+            self.run = None
+            self.entries.append(event)
+            if type(event) is ToolCalls:
                 self.size += _size_of(event)
-                if isinstance(event, (Done, Failed)):
-                    self.end = event
+                continue
+            self.last_number += 1
+            self.size += _EVENT_BYTES
+            if type(event) is Done or type(event) is Failed:
+                self.end = event
 
     def clear(self) -> None:
         """Give the memory back; who reads finds nothing more."""
@@ -147,3 +159,79 @@ class Reading:
                 return None  # it may still grow
             self._entry, self._offset = self._entry + 1, 0
         return None
+
+
+class Place:
+    """Up to where somebody has taken a log over as it is, without taking its pieces apart.
+
+    Never moved: who does not know whether what was taken has come anywhere takes it once more.
+
+    Attributes:
+        following: the number of the first event after it.
+    """
+
+    __slots__ = ("_entry", "_log", "_offset", "following")
+
+    def __init__(self, log: EventLog, entry: int = 0, offset: int = 0, following: int = 1) -> None:
+        self._log = log
+        self._entry = entry
+        self._offset = offset
+        self.following = following
+
+    def take(self, most: int) -> tuple[list[Stretch | TurnEvent], Place]:
+        """What comes next, not many bytes more than `most`, and the place after it.
+
+        Tool calls, which have no number, are left until there is the event that follows them.
+        """
+        entries, entry, offset = self._log.entries, self._entry, self._offset
+        taken: list[Stretch | TurnEvent] = []
+        size, following = 0, self.following
+        # Of what has a number, which may be more than the size allows: else it would never move.
+        length, reached = 0, (entry, offset)
+        while (size < most or not length) and entry < len(entries):
+            found = entries[entry]
+            if isinstance(found, _Run):
+                text = found.text
+                if offset < len(text):
+                    end = len(text)
+                    if end - offset > most:
+                        end = text.find(b"\n", offset + most) + 1 or end
+                    piece = bytes(text[offset : end - 1])
+                    taken.append(Stretch(found.kind, piece))
+                    size += end - offset
+                    following += piece.count(b"\n") + 1
+                    offset = end
+                    length, reached = len(taken), (entry, offset)
+                if offset == len(text):
+                    if entry + 1 == len(entries):
+                        break  # it may still grow
+                    entry, offset = entry + 1, 0
+                continue
+            taken.append(found)
+            entry += 1
+            if isinstance(found, ToolCalls):
+                size += _size_of(found)
+            else:
+                size += _EVENT_BYTES
+                following += 1
+                length, reached = len(taken), (entry, 0)
+        return taken[:length], Place(self._log, *reached, following)
+
+    def before(self, number: int) -> Place:
+        """The place that the event of this number follows, from the beginning of the log."""
+        missing, entry = number - 1, 0
+        for found in self._log.entries:
+            if not missing:
+                break
+            if isinstance(found, _Run):
+                count = found.text.count(b"\n")
+                if count >= missing:
+                    offset = 0
+                    for _ in range(missing):
+                        offset = found.text.find(b"\n", offset) + 1
+                    return Place(self._log, entry, offset, number)
+                missing -= count
+            elif not isinstance(found, ToolCalls):
+                missing -= 1
+            entry += 1
+        return Place(self._log, entry, 0, number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from itertools import combinations
 from typing import get_args
 
@@ -9,6 +10,7 @@ import pytest
 
 from chuk.adapters.redis.codec import UnreadableEvents, decode, encode
 from chuk.adapters.redis.sealing import Seals, Unsealable
+from chuk.chat.event_log import Stretch
 from chuk.chat.events import (
     Content,
     Done,
@@ -134,3 +136,14 @@ def test_a_hidden_name_is_the_same_for_all_processes_and_says_nothing() -> None:
     assert name == Seals(KEY).name_of(ADA)
     assert name not in (Seals(KEY).name_of(BOB), Seals(KEY[::-1]).name_of(ADA))
     assert str(ADA) not in name and ADA.hex not in name
+
+
+def test_what_is_derived_from_the_key_is_what_the_library_says() -> None:
+    digest = hmac.digest(KEY, f"user:{ADA}".encode(), "sha256").hex()
+    assert digest.startswith(Seals(KEY).name_of(ADA))
+
+
+def test_a_stretch_of_a_log_is_put_into_bytes_as_its_pieces_are() -> None:
+    pieces = [b"a", b"", b"b"]
+    for kind in (Content, Reasoning):
+        assert encode([Stretch(kind, b"\n".join(pieces))]) == encode([kind(pieces)])

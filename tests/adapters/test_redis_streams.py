@@ -14,7 +14,7 @@ from chuk.chat.events import Content, Done, Meta, Reasoning, Started, ToolCalls,
 from chuk.chat.recording import StreamBounds
 from chuk.chat.stream_id import new_stream_id
 from chuk.errors import NotFound, StreamInterrupted
-from tests.contracts.kept_streams import KEY, next_told, running, told
+from tests.contracts.kept_streams import KEY, next_told, redis_streams, running, told
 from tests.contracts.stores import ADA, MODEL
 from tests.harness import eventually
 from tests.redis_server import RedisServer
@@ -212,6 +212,64 @@ async def test_many_answers_at_once_arrive_each_in_its_order(redis_server: Redis
         for stream_id, heard in zip(recordings, await asyncio.gather(*hearing), strict=True):
             assert heard == await told(one, stream_id)
         await eventually(lambda: one.shipper.waiting == 0)
+
+
+async def test_what_has_begun_may_end_before_it_is_brought_and_does_not_wait_for_long(
+    redis_server: RedisServer,
+) -> None:
+    streams, connection = redis_streams(redis_server, "one")
+    ship, began = streams.shipper.ship, asyncio.get_running_loop().time()
+    begin(streams)
+    short = streams.open("short", ADA, MODEL)
+    short.keep(1, BEGINNING)
+    assert await ship(at=began)
+    assert whole(redis_server) == b""
+    short.keep(4, [Done()])
+    # It is over, so it need not wait; and comes in one piece.
+    assert await ship(at=began, only_new=True)
+    with redis_server.client() as client:
+        assert set(client.scan_iter("chuk:stream:*")) == {
+            b"chuk:stream:short",
+            b"chuk:stream:short:events",
+        }
+        assert client.xlen("chuk:stream:short:events") == 1
+        assert not client.exists("chuk:process:one:streams")
+        assert list(streams.shipper.running) == ["turn"]
+        # What goes on is there after some hundredths of a second, though it says no more.
+        assert await ship(at=asyncio.get_running_loop().time() + 0.025, only_new=True)
+        assert client.xlen("chuk:stream:turn:events") == 1
+        assert client.smembers("chuk:process:one:streams") == {b"turn"}
+    assert streams.shipper.waiting == 0
+    await connection.close()
+
+
+async def test_what_has_begun_is_brought_by_itself(redis_server: RedisServer) -> None:
+    async with running(redis_server, "one") as one, running(redis_server, "two") as two:
+        begin(one)
+        async with asyncio.timeout(5), aclosing(two.follow("turn", 0)) as following:
+            while await two.find("turn") is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+            assert (await anext(following))[0] == 1
+
+
+async def test_one_stream_that_redis_does_not_take_keeps_no_other_out(
+    redis_server: RedisServer,
+) -> None:
+    streams, connection = redis_streams(redis_server, "one")
+    with redis_server.client() as client:
+        client.set("chuk:stream:bad", "of another kind")
+        for stream_id in ("first", "bad", "last"):
+            streams.open(stream_id, ADA, MODEL).keep(1, [*BEGINNING, Done()])
+        assert not await streams.shipper.ship()
+        assert client.xlen("chuk:stream:first:events") == 1
+        assert client.xlen("chuk:stream:last:events") == 1
+        assert list(streams.shipper.running) == ["bad"]
+        assert (streams.shipper.waiting, streams.shipper.refused) == (1, 1)
+        client.delete("chuk:stream:bad")
+        await streams.shipper.flush()
+        assert client.xlen("chuk:stream:bad:events") == 1
+    assert (streams.shipper.waiting, streams.shipper.running) == (0, {})
+    await connection.close()
 
 
 def whole(server: RedisServer) -> bytes:

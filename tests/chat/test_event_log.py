@@ -8,7 +8,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chuk.chat.event_log import EventLog, Reading
+from chuk.chat.event_log import EventLog, Place, Reading, Stretch
 from chuk.chat.events import (
     Content,
     Done,
@@ -128,3 +128,60 @@ def test_what_was_cleared_is_not_read_any_more() -> None:
     reading = Reading(log, 0)
     log.clear()
     assert reading.read() is None
+
+
+@given(_READS, _ENDS, st.lists(st.integers(1, 30), min_size=1, max_size=6), st.integers(1, 40))
+def test_whatever_is_taken_as_it_is_is_what_was_kept(
+    reads: list[list[TurnEvent]], end: list[TurnEvent], sizes: list[int], number: int
+) -> None:
+    log, everything = EventLog(), list[TurnEvent]()
+    place, found = Place(log), list[TurnEvent]()
+    told: list[list[TurnEvent]] = [[Started("stream")], *reads, *([end] if end else [])]
+    for turn, events in enumerate(told):
+        log.append(events)
+        everything += singly(events)
+        taken, after = place.take(sizes[turn % len(sizes)])
+        assert place.take(sizes[turn % len(sizes)])[0] == taken
+        found += unstretched(taken)
+        place = after
+        assert place.following == len(found) + 1
+    while taken := place.take(sizes[0])[0]:
+        found += unstretched(taken)
+        place = place.take(sizes[0])[1]
+    assert found == everything
+    if number <= log.last_number:
+        again, _ = place.before(number).take(1_000_000)
+        assert unstretched(again) == everything[number - 1 :]
+
+
+def test_a_place_before_what_is_still_to_come_takes_it_when_it_has_come() -> None:
+    log = EventLog()
+    log.append([Started("stream"), Content([b"a", b"b"])])
+    place = Place(log).before(4)
+    assert place.take(1_000)[0] == []
+    log.append([Content([b"c"])])
+    assert place.take(1_000)[0] == [Stretch(Content, b"c")]
+
+
+def test_calls_of_tools_are_taken_with_what_follows_them_however_large_they_are() -> None:
+    log = EventLog()
+    calls = [ToolCalls([b"x" * 1_000] * 10) for _ in range(20)]
+    log.append([Started("stream"), *calls])
+    taken, place = Place(log).take(1_000)
+    assert taken == [Started("stream")]
+    assert place.take(1_000)[0] == []
+    log.append([Done()])
+    taken, end = place.take(1_000)
+    assert taken == [*calls, Done()]
+    assert end.following == 3
+    assert end.before(2).take(1_000)[0] == taken
+
+
+def unstretched(taken: Sequence[Stretch | TurnEvent]) -> list[TurnEvent]:
+    """Each piece as an event of its own."""
+    return singly(
+        [
+            event.kind(event.text.split(b"\n")) if isinstance(event, Stretch) else event
+            for event in taken
+        ]
+    )

@@ -14,6 +14,7 @@ from typing import Any, get_args, get_type_hints
 
 import orjson
 
+from chuk.chat.event_log import Stretch
 from chuk.chat.events import Content, Failed, Reasoning, ToolCalls, TurnEvent
 from chuk.errors import ChukError
 
@@ -25,8 +26,8 @@ class UnreadableEvents(Exception):
     """Bytes that are none of ours, or of another version of this code."""
 
 
-def encode(events: Iterable[TurnEvent]) -> bytes:
-    """Events as bytes, in order."""
+def encode(events: Iterable[TurnEvent | Stretch]) -> bytes:
+    """Events as bytes, in order; a stretch of a log is what its pieces would be."""
     return _BETWEEN_EVENTS.join(map(_encoded, events))
 
 
@@ -39,19 +40,22 @@ def decode(data: bytes) -> list[TurnEvent]:
     return [_decoded(event) for event in data.split(_BETWEEN_EVENTS)]
 
 
-def _encoded(event: TurnEvent) -> bytes:
-    name = _NAMES[type(event)]
+def _encoded(event: TurnEvent | Stretch) -> bytes:
+    if isinstance(event, Stretch):
+        return b"%b\n%b" % (_NAMES[event.kind], event.text)
+    kind = type(event)
+    name = _NAMES[kind]
+    if kind in _PLAIN:
+        return name + _BETWEEN_PIECES + orjson.dumps(event)
     if isinstance(event, (Content, Reasoning)):
         return _BETWEEN_PIECES.join((name, *event.pieces))
-    if isinstance(event, Failed):
-        error = event.error
-        kind = type(error).__name__
-        facts = [error.code, error.message, error.details, error.headers, kind]
-        return name + _BETWEEN_PIECES + orjson.dumps(facts)
     if isinstance(event, ToolCalls):
         # Whole JSON, as upstream wrote it: it may hold line feeds.
         return name + _BETWEEN_PIECES + orjson.dumps([delta.decode() for delta in event.deltas])
-    return name + _BETWEEN_PIECES + orjson.dumps(event)
+    assert isinstance(event, Failed)
+    error = event.error
+    facts = [error.code, error.message, error.details, error.headers, type(error).__name__]
+    return name + _BETWEEN_PIECES + orjson.dumps(facts)
 
 
 def _decoded(data: bytes) -> TurnEvent:
@@ -111,6 +115,8 @@ def _same(value: Any) -> Any:
 
 _EVENTS: Sequence[type[TurnEvent]] = get_args(TurnEvent)
 _NAMES = {kind: kind.__name__.encode() for kind in _EVENTS}
+# Nothing but their fields.
+_PLAIN = set(_EVENTS) - {Content, Reasoning, ToolCalls, Failed}
 _KINDS = {name: kind for kind, name in _NAMES.items()}
 _MAKERS = {
     kind: {field.name: _maker(get_type_hints(kind)[field.name]) for field in fields(kind)}

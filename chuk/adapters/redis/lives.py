@@ -204,9 +204,8 @@ class Lives:
     async def _interrupt(self, found: Found) -> None:
         """Write the end that a dead process could not: only one who tries can."""
         stream_id = found.facts.id
-        end = self._records.batch(
-            found.following, [Failed(StreamInterrupted())], self._records.seals.of(stream_id)
-        )
+        seal = self._records.seals.of(stream_id)
+        end = self._records.batch(found.following, [Failed(StreamInterrupted())], 1, seal)
 
         async def call(client: Redis) -> bool:
             pipeline = client.pipeline(transaction=False)

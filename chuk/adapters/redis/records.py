@@ -27,7 +27,8 @@ from redis.asyncio import Redis
 
 from chuk.adapters.redis.codec import UnreadableEvents, decode, encode
 from chuk.adapters.redis.sealing import Seals, StreamSeal, Unsealable
-from chuk.chat.events import Done, Failed, TurnEvent, count_events
+from chuk.chat.event_log import Stretch
+from chuk.chat.events import Done, Failed, TurnEvent
 from chuk.chat.memory_recording import MemoryRecording
 from chuk.chat.ports import Kept, StreamFacts, StreamState
 from chuk.logs import logger
@@ -151,11 +152,17 @@ class Records:
             sealed=seal.seal(_FACTS, orjson.dumps(facts)),
         )
 
-    def batch(self, number: int, events: Sequence[TurnEvent], seal: StreamSeal) -> Fields:
-        """The fields of the entry of these events, the first of which has this number."""
+    def batch(
+        self, number: int, events: Sequence[TurnEvent | Stretch], length: int, seal: StreamSeal
+    ) -> Fields:
+        """The fields of the entry of these events, the first of which has this number.
+
+        Args:
+            length: how many they are to a client.
+        """
         fields = {
             BATCH: seal.seal(entry_id(number), encode(events)),
-            LENGTH: b"%d" % count_events(events),
+            LENGTH: b"%d" % length,
         }
         if isinstance(events[-1], Done):
             fields[END] = b"done"

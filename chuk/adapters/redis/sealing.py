@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import os
 from uuid import UUID
 
@@ -13,6 +12,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 _NONCE_BYTES = 12
 _TAG_BYTES = 16
 _NAME_DIGITS = 32
+# Of SHA-256; the key is shorter.
+_BLOCK_BYTES = 64
 
 
 class Unsealable(Exception):
@@ -56,7 +57,11 @@ class Seals:
     """Makes the seals of all streams from one key of 32 bytes, the same for all processes."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        # HMAC-SHA-256, the key taken in once for all: for a short text the library's own call,
+        # which takes it in anew, needs thrice the time.
+        padded = key.ljust(_BLOCK_BYTES, b"\x00")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
 
     def of(self, stream_id: str) -> StreamSeal:
         """The seal of a stream."""
@@ -67,4 +72,7 @@ class Seals:
         return self._derived("user", str(user_id)).hex()[:_NAME_DIGITS]
 
     def _derived(self, use: str, name: str) -> bytes:
-        return hmac.digest(self._key, f"{use}:{name}".encode(), hashlib.sha256)
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(f"{use}:{name}".encode())
+        outer.update(inner.digest())
+        return outer.digest()

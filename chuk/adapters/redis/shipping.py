@@ -9,28 +9,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from redis.asyncio import Redis
-from redis.asyncio.client import Pipeline
 
+from chuk.adapters.redis.bringing import GONE, code_of
 from chuk.adapters.redis.connection import RedisAway, RedisConnection
+from chuk.adapters.redis.load import Load
 from chuk.adapters.redis.records import Found, Records
 from chuk.adapters.redis.shipment import Shipment
-from chuk.adapters.redis.writing import MARGIN, append, begin, finish, forget, prolong
-from chuk.chat.events import TurnEvent
+from chuk.adapters.redis.writing import MARGIN, prolong
+from chuk.chat.event_log import Place
 from chuk.chat.memory_recording import MemoryRecording
 from chuk.chat.ports import StreamState
 from chuk.logs import log_failure, logger
 
 # Seconds between two rounds at least; and a round takes a tenth of the time, so that with more
 # streams each batch brings more of one. What begins does not wait for that: a client may lose us.
+# Yet a short answer may be over before its second round, and then comes in one piece. So what has
+# begun is in Redis after two intervals at the latest, and the time of a round.
 _INTERVAL = 0.025
+_MAY_END_WITHIN = 0.02
 _SHARE = 10.0
 _LONGEST_INTERVAL = 1.0
 # At most so many streams in one pipeline: everything else has to be let through.
 _AT_ONCE = 16
-_STANDS_ALREADY = "The ID specified"
+_STANDS_ALREADY = b"The ID specified"
 # Seconds between two warnings that Redis takes nothing.
 _COMPLAINT_INTERVAL = 60.0
 
@@ -52,6 +55,7 @@ class Shipper:
         self.refused = self.shut_out = 0
         self._connection = connection
         self._process = process
+        self._time = asyncio.get_running_loop().time
         self._queue: list[Shipment] = []
         self._complained_at = float("-inf")
         self._turn = asyncio.Lock()
@@ -72,6 +76,7 @@ class Shipper:
         """Look at it in the next round."""
         if not shipment.is_queued and not shipment.is_over:
             shipment.is_queued = True
+            shipment.waits_since = self._time()
             self._queue.append(shipment)
             self._wake.set()
 
@@ -97,28 +102,39 @@ class Shipper:
         while self._queue and await self.ship():
             pass
 
-    async def ship(self, *, only_new: bool = False) -> bool:
-        """One round: bring what is new of every queued stream; false where Redis is away.
+    async def ship(self, *, at: float | None = None, only_new: bool = False) -> bool:
+        """One round: bring what is new of queued streams; false where Redis is away.
 
         Args:
+            at: now, in seconds of the event loop: what has just begun and may soon be over is
+                left in the queue. Without it nothing is.
             only_new: of those that Redis knows nothing of.
         """
         async with self._turn:
-            queue, self._queue = self._queue, []
-            if only_new:
-                self._queue = [each for each in queue if not each.is_new]
-                queue = [each for each in queue if each.is_new]
+            waiting, self._queue = self._queue, []
+            queue: list[Shipment] = []
+            for each in waiting:
+                if at is not None and (
+                    (only_new and not each.is_new) or each.may_soon_end(at, _MAY_END_WITHIN)
+                ):
+                    self._queue.append(each)
+                else:
+                    queue.append(each)
+            is_brought = False
             try:
                 while queue:
                     some, queue = queue[:_AT_ONCE], queue[_AT_ONCE:]
                     if not await self._ship(some):
                         return False
-                    await asyncio.sleep(0)
+                    if queue:
+                        await asyncio.sleep(0)
+                is_brought = True
                 return True
             finally:
-                # Redis is away, or this process ends: what is there is still to be brought.
-                self._queue += queue
-                self._let_go_of_old()
+                if not is_brought:
+                    # Redis is away, or this process ends: what is there is still to be brought.
+                    self._queue += queue
+                    self._let_go_of_old()
 
     def _put_back(self, failed: Sequence[Shipment]) -> None:
         """Try again later, not in a circle: `nudge` says when, or the next events do."""
@@ -132,7 +148,7 @@ class Shipper:
 
     def _let_go_of_old(self) -> None:
         """However long Redis is away, keep nothing that even Redis has forgotten by now."""
-        now = asyncio.get_running_loop().time()
+        now = self._time()
         for shipment in self._queue:
             inner = shipment.inner
             if inner.over_at is not None and now - inner.over_at >= inner.keep_for + MARGIN:
@@ -164,7 +180,7 @@ class Shipper:
             await self._connection.run(renew)
 
     async def _keep_shipping(self) -> None:
-        now = asyncio.get_running_loop().time
+        now = self._time
         next_round = 0.0
         while True:
             await self._wake.wait()
@@ -172,13 +188,13 @@ class Shipper:
             began = now()
             try:
                 if began >= next_round:
-                    await self.ship()
+                    is_brought = await self.ship(at=began)
                     took = now() - began
                     next_round = now() + min(took * (_SHARE - 1), _LONGEST_INTERVAL)
                 else:
-                    await self.ship(only_new=True)
-                    if self._queue:
-                        self._wake.set()
+                    is_brought = await self.ship(at=began, only_new=True)
+                if is_brought and self._queue:
+                    self._wake.set()
             except Exception as error:
                 # A defect must not keep every stream from Redis for good, nor be hidden.
                 log_failure("streams", error)
@@ -193,68 +209,40 @@ class Shipper:
         is_brought = False
         try:
             await self._look_back([shipment for shipment in some if not shipment.is_known])
-            results = await self._connection.run(lambda client: self._add(client, some))
-            for shipment, batch, result in results:
-                self._conclude(shipment, batch, result)
-            is_brought = True
+            load = Load(self.records, self._process, some)
+            await self._connection.run(load.carry)
+            for shipment in load.over:
+                self._let_go(shipment)
+            refused = [one for one in load.carried if not self._conclude(*one)]
+            is_brought = not refused
         except RedisAway:
             return False
         finally:
             if not is_brought:
                 self._put_back(some)
+        if not is_brought:
+            return False
         for shipment in some:
             if shipment.is_delivered or shipment.following <= shipment.inner.log.last_number:
                 self.queue(shipment)
         return True
 
-    async def _add(
-        self, client: Redis, some: Sequence[Shipment]
-    ) -> list[tuple[Shipment, Sequence[TurnEvent], Any]]:
-        """What Redis says to each batch: its id, nothing or an error."""
-        pipeline = client.pipeline(transaction=False)
-        added: list[tuple[Shipment, Sequence[TurnEvent], int]] = []
-        over: list[Shipment] = []
-        for shipment in some:
-            if not shipment.is_whole:
-                # Over a bound, or erased: others shall not know a part of it either.
-                self._forget(pipeline, shipment)
-                over.append(shipment)
-            elif shipment.is_delivered:
-                finish(pipeline, shipment.id, shipment.inner.keep_for, self._process)
-                over.append(shipment)
-            elif batch := shipment.batch():
-                try:
-                    fields = self.records.batch(shipment.following, batch, shipment.seal)
-                except Exception as error:
-                    # A defect of one must not keep the others from Redis, nor be hidden.
-                    log_failure("streams", error, stream=shipment.id)
-                    self._forget(pipeline, shipment)
-                    over.append(shipment)
-                    continue
-                added.append((shipment, batch, len(pipeline)))
-                if shipment.is_new:
-                    opening = self.records.opening(shipment.inner, shipment.seal, self._process)
-                    begin(pipeline, opening, shipment.following, fields)
-                else:
-                    append(pipeline, shipment.id, shipment.following, fields)
-        results = await pipeline.execute(raise_on_error=False)
-        for shipment in over:
-            self._let_go(shipment)
-        return [(shipment, batch, results[index]) for shipment, batch, index in added]
-
-    def _conclude(self, shipment: Shipment, batch: Sequence[TurnEvent], result: Any) -> None:
-        """Note what Redis said to a batch."""
-        if isinstance(result, Exception):
-            # Something stands there already, ours or of who thought us dead; or there is no room.
-            shipment.is_known = False
-            if _STANDS_ALREADY not in str(result):
-                self._note_refusal(result)
-                raise RedisAway("no room")
-        elif result is None:
+    def _conclude(self, shipment: Shipment, place: Place, error: bytes | None) -> bool:
+        """Note what Redis said to a batch; false where it has no room for it."""
+        if error is None:
+            shipment.sent(place)
+            if shipment.is_delivered and shipment.is_whole:
+                self._let_go(shipment)
+        elif error == GONE:
             # It was restarted and is empty, or we were silent for too long.
             shipment.go_back(1)
         else:
-            shipment.sent(batch)
+            # Something stands there already, ours or of who thought us dead; or there is no room.
+            shipment.is_known = False
+            if _STANDS_ALREADY not in error:
+                self._note_refusal(error)
+                return False
+        return True
 
     async def _look_back(self, some: Sequence[Shipment]) -> None:
         """Ask Redis how much of these it has."""
@@ -280,19 +268,15 @@ class Shipper:
         self.shut_out += 1
         _log.warning("stream_shut_out", stream=shipment.id, shut_out=self.shut_out)
 
-    def _note_refusal(self, error: Exception) -> None:
+    def _note_refusal(self, error: bytes) -> None:
         self.refused += 1
-        now = asyncio.get_running_loop().time()
+        now = self._time()
         if now - self._complained_at >= _COMPLAINT_INTERVAL:
             self._complained_at = now
-            _log.warning("streams_refused", error=type(error).__name__, refused=self.refused)
+            _log.warning("streams_refused", error=code_of(error), refused=self.refused)
 
     def _shipment(self, recording: MemoryRecording) -> Shipment:
-        return Shipment(recording, self.records.seals.of(recording.id), self.queue)
-
-    def _forget(self, pipeline: Pipeline, shipment: Shipment) -> None:
-        name = self.records.seals.name_of(shipment.inner.owner)
-        forget(pipeline, shipment.id, name, self._process)
+        return Shipment(recording, self.records.seals.of, self.queue)
 
     def _let_go(self, shipment: Shipment) -> None:
         shipment.is_over = True

@@ -258,7 +258,7 @@ class RedisStreams:
         name = self.records.seals.name_of(user_id)
         pipeline = client.pipeline(transaction=False)
         for found in shared:
-            forget(pipeline, found.facts.id, name, found.process)
+            forget(pipeline, {found.facts.id: name}, found.process)
         if len(pipeline):
             await pipeline.execute()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from redis.asyncio.client import Pipeline
 
 from chuk.adapters.redis.records import (
     Fields,
-    Opening,
     entry_id,
     events_key,
     facts_key,
@@ -17,49 +18,6 @@ from chuk.adapters.redis.records import (
 
 MARGIN = 60.0
 """Seconds that Redis keeps a stream whose process is silent, beside the usual ones."""
-
-# The ids of a user's streams are found again for longer than any of them is kept: all of them have
-# to go when their user does.
-_INDEX_SECONDS = 90_000
-
-# One call instead of eight: most of what an answer costs us is to put calls into words. The batch
-# may stand there already; that is for the caller to see.
-_BEGIN = """
-redis.call('HSET', KEYS[1], 'process', ARGV[1], 'owner', ARGV[2], 'sealed', ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-redis.call('ZADD', KEYS[3], ARGV[5], ARGV[6])
-redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', ARGV[7])
-redis.call('EXPIRE', KEYS[3], ARGV[8])
-redis.call('SADD', KEYS[4], ARGV[6])
-redis.call('EXPIRE', KEYS[4], ARGV[8])
-local id = redis.pcall('XADD', KEYS[2], unpack(ARGV, 9))
-redis.call('PEXPIRE', KEYS[2], ARGV[4])
-return id
-"""
-
-
-def begin(pipeline: Pipeline, opening: Opening, number: int, fields: Fields) -> None:
-    """Make a stream known, with its first batch."""
-    keys = [
-        facts_key(opening.id),
-        events_key(opening.id),
-        user_key(opening.owner_name),
-        running_key(opening.process),
-    ]
-    arguments: list[str | bytes | int | float] = [
-        opening.process,
-        opening.owner_name,
-        opening.sealed,
-        _milliseconds(opening.keep + MARGIN),
-        opening.began_at,
-        opening.id,
-        opening.began_at - _INDEX_SECONDS,
-        _INDEX_SECONDS,
-        entry_id(number),
-    ]
-    for field in fields.items():
-        arguments += field
-    pipeline.eval(_BEGIN, len(keys), *keys, *arguments)
 
 
 def append(pipeline: Pipeline, stream_id: str, number: int, fields: Fields) -> None:
@@ -84,11 +42,19 @@ def finish(pipeline: Pipeline, stream_id: str, keep: float, process: str) -> Non
     pipeline.srem(running_key(process), stream_id)
 
 
-def forget(pipeline: Pipeline, stream_id: str, name: str, process: str) -> None:
-    """Delete a stream of the user with this hidden name."""
-    pipeline.unlink(facts_key(stream_id), events_key(stream_id), followed_key(stream_id))
-    pipeline.srem(running_key(process), stream_id)
-    pipeline.zrem(user_key(name), stream_id)
+def forget(pipeline: Pipeline, names: Mapping[str, str], process: str) -> None:
+    """Delete these streams, each of the user with that hidden name; few calls for many."""
+    pipeline.unlink(
+        *(
+            key
+            for stream_id in names
+            for key in (facts_key(stream_id), events_key(stream_id), followed_key(stream_id))
+        )
+    )
+    pipeline.srem(running_key(process), *names)
+    for name in set(names.values()):
+        theirs = [stream_id for stream_id, owner in names.items() if owner == name]
+        pipeline.zrem(user_key(name), *theirs)
 
 
 def _expire(pipeline: Pipeline, stream_id: str, seconds: float) -> None:
