@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from decimal import Decimal
 
 from chuk.chat.breakers import Permit
@@ -24,6 +25,7 @@ _SAYS_NOTHING = (Opened, UpstreamUsage, Finished, Ended)
 _PASSING = (ProviderError, ServiceUnavailable, ProviderTimeout)
 # An answer that is empty for one of these is as the model, or its moderation, wanted it.
 _MEANT = ("length", "content_filter")
+_NO_LIMIT = nullcontext()
 
 
 class Attempt:
@@ -109,7 +111,9 @@ class Attempt:
         # Pictures may make it megabytes.
         del request
         try:
-            async with asyncio.timeout(patience) as self._timer:
+            # The last one to be asked has no limit, and a timer for nothing is not free.
+            self._timer = None if patience is None else asyncio.timeout(patience)
+            async with self._timer or _NO_LIMIT:
                 await answer
         except TimeoutError:
             self._permit.failed()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
@@ -64,7 +63,7 @@ async def read_form(
         FileTooLarge: over `max_bytes`; the rest is not read.
         UnsupportedFormat: neither JSON nor a form.
     """
-    async with reading(request, max_bytes, timeout):
+    async with Reading(request, max_bytes, timeout):
         if request.content_type == MULTIPART:
             return await _multipart(request, max_bytes, files)
         if request.content_type == FORM:
@@ -93,7 +92,7 @@ async def read_body(request: web.Request, *, max_bytes: int, timeout: float) -> 
         InvalidRequest: the body is malformed or too slow.
         FileTooLarge: over `max_bytes`; the rest is not read.
     """
-    async with reading(request, max_bytes, timeout):
+    async with Reading(request, max_bytes, timeout):
         return await _whole(request, max_bytes)
 
 
@@ -142,25 +141,52 @@ def parse_json(raw: bytes) -> Any:
         raise InvalidRequest("The body is not valid JSON.") from None
 
 
-@asynccontextmanager
-async def reading(request: web.Request, max_bytes: int, timeout: float) -> AsyncIterator[None]:
-    """Bounds of size and time, and one error for all that is malformed."""
-    size = request.content_length
-    if size is not None and size > max_bytes:
-        raise FileTooLarge(max_bytes, size)
-    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.transport:
-        # Only now: a body that would be refused is never asked for (RFC 9110 §10.1.1).
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    try:
-        # Nearly every body is here already, and a timer for nothing costs more than reading it.
-        async with asyncio.timeout(None if request.content.is_eof() else timeout):
-            yield
-    except TimeoutError:
-        raise InvalidRequest("The body took too long to arrive.") from None
-    except ChukError:
-        raise
-    except _MALFORMED:
-        raise InvalidRequest("The body is malformed.") from None
+class Reading:
+    """Bounds of size and time around reading a body, and one error for all that is malformed.
+
+    Nearly every body is here already: then there is no timer, which costs more than the reading,
+    and so would a generator in place of this class.
+
+    Args:
+        max_bytes: for the whole body, as it announces itself.
+        timeout: seconds for what is not here yet.
+    """
+
+    __slots__ = ("_max_bytes", "_request", "_timeout", "_timer")
+
+    def __init__(self, request: web.Request, max_bytes: int, timeout: float) -> None:
+        self._request = request
+        self._max_bytes = max_bytes
+        self._timeout = timeout
+        self._timer: asyncio.Timeout | None = None
+
+    async def __aenter__(self) -> None:
+        request = self._request
+        size = request.content_length
+        if size is not None and size > self._max_bytes:
+            raise FileTooLarge(self._max_bytes, size)
+        if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.transport:
+            # Only now: a body that would be refused is never asked for (RFC 9110 §10.1.1).
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if not request.content.is_eof():
+            self._timer = asyncio.timeout(self._timeout)
+            await self._timer.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._timer is not None:
+            try:
+                await self._timer.__aexit__(kind, error, trace)
+            except TimeoutError as timed_out:
+                error = timed_out
+        if isinstance(error, TimeoutError):
+            raise InvalidRequest("The body took too long to arrive.") from None
+        if isinstance(error, _MALFORMED) and not isinstance(error, ChukError):
+            raise InvalidRequest("The body is malformed.") from None
 
 
 async def _whole(request: web.Request, max_bytes: int) -> bytes:

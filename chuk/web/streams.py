@@ -30,6 +30,9 @@ _NUMBERED = [b'%d\ndata: {"content":"' % number for number in range(4096)]
 class _Answer(EventSourceResponse):
     """Pinged by `Connections`: a task and a timer for each answer cost a short one dearly."""
 
+    # The head waits for the first events: sent alone it is a system call and a packet more.
+    _send_headers_immediately = False
+
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         return await web.StreamResponse.prepare(self, request)
 

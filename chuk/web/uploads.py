@@ -15,7 +15,7 @@ import aiohttp
 from aiohttp import BodyPartReader, web
 
 from chuk.errors import CorruptFile, FileTooLarge, InvalidRequest
-from chuk.web.bodies import MAX_FIELDS, MULTIPART, SCAN_STEP, Counted, reading
+from chuk.web.bodies import MAX_FIELDS, MULTIPART, SCAN_STEP, Counted, Reading
 
 ROOM_FOR_THE_FORM = 65_536
 """Bytes that a body may have besides its file: the other fields, and what stands between parts."""
@@ -78,7 +78,7 @@ async def read_upload(
         size = request.content_length
         if size is not None and size > max_bytes + ROOM_FOR_THE_FORM:
             raise FileTooLarge(max_bytes, size)
-        async with reading(request, max_bytes + ROOM_FOR_THE_FORM, timeout):
+        async with Reading(request, max_bytes + ROOM_FOR_THE_FORM, timeout):
             name, fields = await _parts(request, part, spool)
         if name is None:
             raise InvalidRequest.field(part, "Missing.")

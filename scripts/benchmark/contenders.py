@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark import answers
-from benchmark.processes import Pinned, StartFailed, accepts, clean_environment, free_port
+from benchmark.processes import (
+    Pinned,
+    StartFailed,
+    accepts,
+    clean_environment,
+    free_port,
+    keep_time,
+)
 
 CHUK = "chuk"
 BARE = "bare"
@@ -121,6 +128,7 @@ def start_paced_upstream(port: int, *, cores: Sequence[int], folder: Path) -> Pi
         environment={"PYTHONPATH": str(_PACKAGES)},
     )
     await_port(process, port)
+    keep_time(process.pid)
     return process
 
 

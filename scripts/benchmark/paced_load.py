@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from benchmark.contenders import Target
+from benchmark.processes import keeping_time
 
 _SENT = re.compile(rb"@(\d+)@")
 _WAITED = re.compile(rb"=(\d+)=")
@@ -160,7 +161,8 @@ def drive(target: Target, load: Load) -> Delivery:
         gc.collect()
         gc.disable()
         try:
-            return _Run(target, load, sockets).run()
+            with keeping_time():
+                return _Run(target, load, sockets).run()
         finally:
             gc.enable()
 
