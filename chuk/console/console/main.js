@@ -1,8 +1,10 @@
 // Puts the page together: signing in and out, its sections, what is left.
 
 import { ApiError, data, failureText } from "./api.js";
+import { limitMessage } from "./asking.js";
+import { limitPictures } from "./attaching.js";
 import { allowRecordings, startBringing } from "./bringing.js";
-import { allowSpeech, clearChat, startChat, watchScrolling } from "./chat.js";
+import { allowSpeech, clearChat, readOn, startChat, watchScrolling } from "./chat.js";
 import { loadChoices, startChoices } from "./choices.js";
 import { startDrawing } from "./drawing.js";
 import { by, make } from "./elements.js";
@@ -57,16 +59,20 @@ async function enter() {
   allowRecordings(config.features.transcription);
   allowSpeech(config.features.speech);
   limitSpeech(config.limits.speech_text_max);
+  limitPictures(config.limits);
+  limitMessage(config.limits.message_max_bytes);
   show(true);
   showSection();
   showPurse();
   by("message").focus();
+  readOn();
 }
 
 function leave(failure = "") {
-  keepToken("");
-  closeSocket();
+  // A running answer is stopped while there still is a token to do it with.
   clearChat();
+  closeSocket();
+  keepToken("");
   by("exchanges").replaceChildren();
   by("show-token").checked = false;
   show(false);
