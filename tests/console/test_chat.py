@@ -148,6 +148,7 @@ async def test_signing_out_stops_the_answer(
     turn = await visitor.ask("Count.")
     await expect(turn.locator(".reply")).to_contain_text("word9")
     await visitor.page.get_by_role("button", name="Sign out").click()
+    await expect(visitor.page.get_by_label("Access token")).to_be_focused()
     await openrouter.wait_for_disconnect()
     assert await visitor.page.evaluate("sessionStorage.length") == 0
 

@@ -68,7 +68,7 @@ export class Answer {
 
   /** The page was loaded anew. */
   readOn() {
-    this.#say("The page was loaded anew. The answer goes on; nothing of it is missing.");
+    this.#say("The page was loaded anew, and the answer is read on from its beginning. What was said before it is not kept.");
   }
 
   back(milliseconds) {

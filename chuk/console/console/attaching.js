@@ -50,6 +50,7 @@ export function attach(file) {
   const entry = tile({ name: file.name, file });
   attached.push(entry);
   show();
+  entry.element.scrollIntoView({ block: "nearest" });
   // An equal share each: then as many as may be together also fit together.
   entry.ready = fitted(file, Math.floor(most.bytes / most.count)).then(
     (picture) => {
@@ -174,10 +175,13 @@ function showSight(isWanted = attached.length > 0) {
   const { name, supports_vision: sees } = chosenModel() ?? { supports_vision: true };
   const other = seeingModel();
   by("sight").hidden = sees || !isWanted;
+  by("sight-hint").hidden = !sees;
   if (sees || !isWanted) return;
+  const asText = attached.length ? "have them read as text" : "have one read as text with File";
   by("sight-text").textContent = other
-    ? `${name} does not see pictures. Choose a model that does, or read the picture as text with File.`
-    : `${name} does not see pictures, and no other model here does. File reads a picture as text.`;
+    ? `${name} does not see pictures. Choose a model that does, or ${asText}.`
+    : `${name} does not see pictures, and no other model here does. You can ${asText}.`;
   by("use-seeing").hidden = other === undefined;
   if (other) by("use-seeing").textContent = `Use ${other.name}`;
+  by("sight").scrollIntoView({ block: "nearest" });
 }

@@ -18,8 +18,9 @@ import { startWire } from "./wire.js";
 const SECTIONS = ["chat", "draw", "usage"];
 const FORBIDDEN = 403;
 
-/** Show what is left. A key of a program may not know. */
+/** Show what is left. A key of a program may not know; nobody does who has signed out meanwhile. */
 async function showPurse() {
+  if (!token()) return;
   const purse = by("purse");
   try {
     const status = await data({ path: "/v1/user/status", quiet: true });
@@ -30,7 +31,7 @@ async function showPurse() {
     const isKey = error instanceof ApiError && error.status === FORBIDDEN;
     purse.textContent = isKey ? "API key" : "Balance unknown";
   }
-  purse.hidden = false;
+  purse.hidden = !token();
 }
 
 function showSection() {
