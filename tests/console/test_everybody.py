@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.console.test_pictures import BLIND, SEES, bring, picture
+from tests.console.pictures import BLIND, SEES, bring, picture
 from tests.console.visitor import Scheme, Visitor, visiting
 from tests.fakes.openrouter import FakeOpenRouter, Reply
 from tests.harness import RunningServer
