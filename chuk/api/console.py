@@ -22,9 +22,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def hang(routes: RouteTable, root: web.Application, settings: Settings) -> None:
     """Hang both pages on the root; the console only where the settings want it."""
-    policy = content_policy(settings.server.public_url)
+    policy = content_policy()
     routes.mount(root, "", _page_routes("docs", "The API reference", _Page("docs", policy)))
     if is_console_on(settings):
+        policy = content_policy(pictures_of(settings.server.public_url))
         page = _Page("console", policy, local_only=settings.server.console == "auto")
         routes.mount(root, "", _page_routes("console", "A page to try everything", page))
 
@@ -48,19 +49,28 @@ def is_console_on(settings: Settings) -> bool:
     )
 
 
-def content_policy(public_url: str) -> str:
-    """What the pages may load and do: what comes from here, and nothing written into the page.
+def pictures_of(public_url: str) -> str:
+    """Where the console's pictures come from, beside its own address.
 
-    Pictures that were drawn here are named by the public address, which may be another one.
+    Those that somebody attaches are in the page itself. Those that were drawn here are named by
+    the public address, which may be another one.
     """
     own = urlsplit(public_url)
-    pictures = f" {own.scheme}://{own.netloc}" if own.netloc else ""
+    return f" data: {own.scheme}://{own.netloc}" if own.netloc else " data:"
+
+
+def content_policy(pictures: str = "") -> str:
+    """What a page may load and do: what comes from here, and nothing written into the page.
+
+    Args:
+        pictures: more sources of pictures, each after a space.
+    """
     return "; ".join(
         (
             "default-src 'none'",
             "script-src 'self'",
             "style-src 'self'",
-            f"img-src 'self' data: blob:{pictures}",
+            f"img-src 'self'{pictures}",
             "media-src 'self' blob:",
             "connect-src 'self'",
             "base-uri 'none'",

@@ -96,13 +96,61 @@ async def test_a_cut_answer_goes_on_and_nothing_is_missing(
         turn = await visitor.ask("Count to forty.")
         await expect(turn.locator(".reply")).to_contain_text("word19")
         await line.cut()
-        await expect(turn.locator(".network")).to_contain_text("Reconnected after", timeout=15_000)
+        await expect(turn.locator(".network")).to_contain_text("Reconnected after")
         rest.set()
         await visitor.over(turn)
         await visitor.photograph(f"resumed-{transport}")
     await expect(turn.locator(".reply")).to_have_text("".join(PIECES).strip())
     assert len(openrouter.completions) == 1
     assert len(await server.app[LEDGER].receipts(DEFAULT_USER, before=None, limit=10)) == 1
+
+
+async def test_an_answer_goes_on_after_the_page_was_loaded_anew(
+    visitor: Visitor, server: RunningServer, openrouter: FakeOpenRouter, transport: str
+) -> None:
+    rest = asyncio.Event()
+    openrouter.script(Reply(content=PIECES, gates={20: rest}))
+    await over(visitor, transport)
+    turn = await visitor.ask("Count to forty.")
+    await expect(turn.locator(".reply")).to_contain_text("word19")
+    await visitor.page.reload()
+    await expect(turn.locator(".said")).to_contain_text("Count to forty.")
+    await expect(turn.locator(".reply")).to_contain_text("word19")
+    rest.set()
+    await visitor.over(turn)
+    await expect(turn.locator(".reply")).to_have_text("".join(PIECES).strip())
+    assert len(openrouter.completions) == 1
+    assert len(await server.app[LEDGER].receipts(DEFAULT_USER, before=None, limit=10)) == 1
+    # The talk goes on from it, and nothing of it stays in the tab.
+    assert await visitor.page.evaluate("Object.keys(sessionStorage)") == ["chuk-token"]
+    await visitor.over(await visitor.ask("Go on."))
+    assert len(openrouter.completions[-1].body["messages"]) == 3
+
+
+async def test_an_answer_that_was_read_on_can_be_stopped(
+    visitor: Visitor, openrouter: FakeOpenRouter
+) -> None:
+    openrouter.script(Reply(content=PIECES, stall_after=10))
+    turn = await visitor.ask("Count.")
+    await expect(turn.locator(".reply")).to_contain_text("word9")
+    await visitor.page.reload()
+    await expect(turn.locator(".reply")).to_contain_text("word9")
+    await visitor.page.get_by_role("button", name="Stop", exact=True).click()
+    await openrouter.wait_for_disconnect()
+    await visitor.over(turn)
+
+
+async def test_signing_out_stops_the_answer(
+    visitor: Visitor, openrouter: FakeOpenRouter, transport: str
+) -> None:
+    openrouter.script(Reply(content=PIECES, stall_after=10))
+    await over(visitor, transport)
+    turn = await visitor.ask("Count.")
+    await expect(turn.locator(".reply")).to_contain_text("word9")
+    await visitor.page.get_by_role("button", name="Sign out").click()
+    await expect(visitor.page.get_by_label("Access token")).to_be_focused()
+    await openrouter.wait_for_disconnect()
+    assert await visitor.page.evaluate("sessionStorage.length") == 0
 
 
 async def test_a_request_whose_answer_never_began_is_sent_again_and_paid_once(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from tests.console.pictures import BLIND, SEES, bring, picture
 from tests.console.visitor import Scheme, Visitor, visiting
 from tests.fakes.openrouter import FakeOpenRouter, Reply
 from tests.harness import RunningServer
@@ -109,6 +110,16 @@ async def every_section(visitor: Visitor, openrouter: FakeOpenRouter, name: str)
     await visitor.enter()
     await holds_for_everybody(visitor)
     await visitor.photograph(f"{name}-opening")
+    await page.locator("#model").select_option(label=BLIND, force=True)
+    await bring(visitor, "drop", "hill.png", picture(), "image/png")
+    await bring(visitor, "drop", "broken.png", b"no", "image/png")
+    await expect(page.get_by_role("region", name="broken.png").get_by_role("alert")).to_be_visible()
+    await expect(page.get_by_role("img", name="Picture hill.png")).to_be_visible()
+    await holds_for_everybody(visitor)
+    await visitor.photograph(f"{name}-pictures")
+    await page.get_by_role("button", name="Dismiss broken.png").click()
+    await page.get_by_role("button", name=f"Use {SEES}").click()
+    await holds_for_everybody(visitor)
     openrouter.script(Reply(content=[_ANSWER], reasoning=["Well."]))
     await visitor.over(await visitor.ask("Hello"))
     await page.get_by_role("button", name="Wire").click()

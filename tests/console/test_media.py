@@ -100,7 +100,7 @@ async def test_a_picture_is_drawn_and_shown(visitor: Visitor) -> None:
     await page.get_by_label("Seed").fill("7")
     await page.get_by_role("button", name="Draw", exact=True).click()
     picture = page.get_by_role("img", name="Drawn: a hill under the moon")
-    await picture.wait_for(timeout=60_000)
+    await picture.wait_for()
     await expect(picture).to_have_js_property("naturalWidth", 512)
     await expect(page.locator("#pictures figcaption")).to_contain_text("512 × 512, seed 7, €0")
     await visitor.photograph("drawn")

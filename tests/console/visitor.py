@@ -9,12 +9,22 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, async_playwright
+from playwright.async_api import (
+    Browser,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    async_playwright,
+    expect,
+)
 
 from tests.harness import RunningServer
 
 PICTURES = Path(__file__).parents[2] / "bench-results/console"
 WIDE = (1440, 900)
+# For everything that is waited for, in milliseconds: a busy machine is slow, and not wrong.
+PATIENCE = 90_000
 _ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -32,6 +42,7 @@ _TELL_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) =>
   console.error(`violates ${event.violatedDirective}: ${event.blockedURI} ${event.sample}`));
 """
+expect.set_options(timeout=PATIENCE)
 Scheme = Literal["light", "dark"]
 
 
@@ -149,7 +160,7 @@ async def visiting(
         viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, **options
     )
     await context.add_init_script(_TELL_VIOLATIONS)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE)
     visitor = Visitor(await context.new_page(), server)
     try:
         yield visitor

@@ -1,5 +1,6 @@
 // One question with its answer, as it grows; and what it cost.
 
+import { pictureWords } from "./attaching.js";
 import { copyButton } from "./copying.js";
 import { announce, make } from "./elements.js";
 import { rendered } from "./markdown.js";
@@ -31,14 +32,17 @@ export class Answer {
   #who = make("h3", { class: "who" });
   #body = make("div", { class: "answer", "aria-busy": "true" }, this.#who, this.#thought, this.#prose, this.#network, this.#receipt);
 
-  /** @param {{message: string, model: string, canSpeak: boolean}} asked */
+  /**
+   * @param {{message: string, model: string, pictures: object[], note: string, canSpeak: boolean}} asked
+   *   `note`: what there is to say about the question itself.
+   */
   constructor(asked) {
     this.asked = asked;
     this.#who.textContent = asked.model;
     this.element = make(
       "article",
       { class: "turn", "aria-label": "Turn" },
-      make("div", { class: "said" }, make("h3", { class: "who" }, "You"), make("p", {}, asked.message)),
+      make("div", { class: "said" }, make("h3", { class: "who" }, "You"), ...questionParts(asked)),
       this.#body,
     );
   }
@@ -60,6 +64,11 @@ export class Answer {
   lost() {
     this.#body.classList.add("lost");
     this.#say("The connection broke. The answer goes on; coming back to it …");
+  }
+
+  /** The page was loaded anew. */
+  readOn() {
+    this.#say("The page was loaded anew, and the answer is read on from its beginning. What was said before it is not kept.");
   }
 
   back(milliseconds) {
@@ -137,4 +146,15 @@ export class Answer {
     if (this.asked.canSpeak && this.#text.trim()) actions.append(speechButton(() => this.#text));
     return actions;
   }
+}
+
+function questionParts({ message, pictures, note }) {
+  const parts = [];
+  if (pictures.length) {
+    const shown = (picture) => make("li", {}, make("img", { src: picture.url, width: picture.width, height: picture.height, alt: pictureWords(picture) }));
+    parts.push(make("ul", { class: "seen", "aria-label": "Pictures" }, ...pictures.map(shown)));
+  }
+  if (message) parts.push(make("p", { class: "message" }, message));
+  if (note) parts.push(make("p", { class: "hint" }, note));
+  return parts;
 }

@@ -1,6 +1,8 @@
-// Files and recordings that become text for the message.
+// What is brought to the message: pictures for the model to see; files and recordings that become text.
 
 import { data, failureText } from "./api.js";
+import { attach, clearPictures, isPicture, startAttaching } from "./attaching.js";
+import { newCard } from "./cards.js";
 import { announce, by, make } from "./elements.js";
 import { compact, count } from "./money.js";
 
@@ -18,7 +20,7 @@ export function allowRecordings(isAllowed) {
   by("choose-recording").hidden = !isAllowed;
 }
 
-/** Make the buttons and dropping work. */
+/** Make the buttons, dropping and pasting work. */
 export function startBringing() {
   const chooses = (button, input, take) => {
     by(button).addEventListener("click", () => by(input).click());
@@ -29,6 +31,7 @@ export function startBringing() {
   };
   chooses("choose-file", "file", readFile);
   chooses("choose-recording", "recording", hear);
+  startAttaching(readFile);
   by("record").addEventListener("click", toggleRecording);
   const place = by("chat");
   const shows = (isOver) => place.classList.toggle("dropping", isOver);
@@ -40,16 +43,28 @@ export function startBringing() {
   place.addEventListener("drop", (event) => {
     event.preventDefault();
     shows(false);
-    for (const file of event.dataTransfer.files) {
-      if (file.type.startsWith("audio/") && canHear) hear(file);
-      else readFile(file);
-    }
+    for (const file of event.dataTransfer.files) take(file);
   });
+  place.addEventListener("paste", (event) => {
+    const { files, types } = event.clipboardData;
+    // A table out of a spreadsheet comes as a picture too: whoever copied words wants the words.
+    if (!files.length || types.includes("text/plain")) return;
+    event.preventDefault();
+    for (const file of files) take(file);
+  });
+}
+
+/** A picture is seen, a recording is heard, everything else is read. */
+function take(file) {
+  if (isPicture(file)) attach(file);
+  else if (file.type.startsWith("audio/") && canHear) hear(file);
+  else readFile(file);
 }
 
 /** Forget what was brought and not used. */
 export function clearBrought() {
   by("brought").replaceChildren();
+  clearPictures();
 }
 
 async function readFile(file) {
@@ -78,33 +93,23 @@ async function hear(file) {
 
 /** A card that shows the work, then its result, or why there is none. */
 async function bring(name, verb, work) {
-  const note = make("p", { class: "hint" }, `${verb} ${name} …`);
-  const dismiss = make("button", { type: "button", class: "quiet", "aria-label": `Dismiss ${name}` }, "Dismiss");
-  const actions = make("div", { class: "actions" }, dismiss);
-  const card = make("section", { class: "card", "aria-label": name }, make("h3", {}, name), note, actions);
-  dismiss.addEventListener("click", () => leave(card));
-  by("brought").append(card);
+  const card = newCard(name, `${verb} ${name} …`);
   try {
     const result = await work();
-    note.textContent = result.note;
+    card.note.textContent = result.note;
     const preview = result.text.length > LONGEST_PREVIEW ? `${result.text.slice(0, LONGEST_PREVIEW)} …` : result.text;
-    note.after(make("pre", { tabindex: 0, role: "region", "aria-label": `Text of ${name}` }, preview));
+    card.note.after(make("pre", { tabindex: 0, role: "region", "aria-label": `Text of ${name}` }, preview));
     if (result.message) {
       const use = make("button", { type: "button" }, "Put into the message");
       use.addEventListener("click", () => {
         insert(result.message);
-        leave(card);
+        card.leave();
       });
-      dismiss.before(use);
+      card.offer(use);
     }
   } catch (error) {
-    note.replaceWith(make("p", { class: "failure", role: "alert" }, failureText(error)));
+    card.fail(failureText(error));
   }
-}
-
-function leave(card) {
-  card.remove();
-  by("message").focus();
 }
 
 function insert(text) {

@@ -2,9 +2,13 @@
 
 import { Answer } from "./answer.js";
 import { failureText } from "./api.js";
+import { bodyOf } from "./asking.js";
+import { canSendPictures, hasPictures, returnPictures, takePictures } from "./attaching.js";
 import { clearBrought } from "./bringing.js";
 import { chosenFields, chosenModel } from "./choices.js";
 import { announce, by } from "./elements.js";
+import { forgetRunning, keepRunning, keptRunning } from "./running.js";
+import { token } from "./token.js";
 import { SocketTurn } from "./turn_socket.js";
 import { SseTurn } from "./turn_sse.js";
 
@@ -12,6 +16,7 @@ const TALLEST = 320;
 
 let history = [];
 let running = null;
+let isGettingReady = false;
 let afterTurn = () => {};
 let canSpeak = false;
 
@@ -51,6 +56,7 @@ export function allowSpeech(isAllowed) {
 /** Begin a new conversation. */
 export function clearChat() {
   stop();
+  forgetRunning();
   history = [];
   by("turns").replaceChildren();
   by("opening").hidden = false;
@@ -67,30 +73,65 @@ function fit() {
 
 async function submit() {
   const message = by("message").value.trim();
-  if (!message || running !== null) return;
+  if (running !== null || isGettingReady || !(message || hasPictures())) return;
+  isGettingReady = true;
+  const canGo = await canSendPictures();
+  isGettingReady = false;
+  if (!canGo) return;
+  // One that could not be opened is gone by now, and it may have been all there was.
+  const pictures = takePictures();
+  if (!message && !pictures.length) return;
   by("message").value = "";
   fit();
-  by("opening").hidden = true;
-  const answer = new Answer({ message, model: chosenModel().name, canSpeak });
-  by("turns").append(answer.element);
-  follow(true);
-  const body = { ...chosenFields(), message };
-  if (history.length) body.history = history;
+  const model = chosenModel();
+  const { body, leftOut } = bodyOf({ fields: chosenFields(), model, message, pictures, history });
+  const answer = newAnswer({ message, model: model.name, pictures, note: leftOut });
   const Transport = document.querySelector("[name=transport]:checked").value === "socket" ? SocketTurn : SseTurn;
-  const turn = new Transport(body, { lost: () => answer.lost(), back: (lost) => answer.back(lost) });
-  setRunning({ turn, wasStopped: false });
-  const conversation = history;
-  if (await play(turn, answer)) {
-    const said = [{ role: "user", content: message }, { role: "assistant", content: answer.text }];
-    // Another conversation may have begun meanwhile.
-    if (conversation === history && answer.text) history = [...history, ...said];
+  const wasGood = await follow(new Transport(body, watcherOf(answer)), answer, { role: "user", content: message, images: pictures.map(({ url }) => url) });
+  // Nothing came of it: it is there to be sent again, unless something else is being written.
+  if (!wasGood && !answer.text && !by("message").value && !hasPictures()) {
+    by("message").value = message;
+    fit();
+    returnPictures(pictures);
   }
-  setRunning(null);
-  follow();
-  afterTurn();
 }
 
-/** Let the turn go to its end; whether it came to a good one. */
+/** Go on with an answer that was still coming when the page was left. */
+export async function readOn() {
+  const kept = keptRunning();
+  if (kept === null || running !== null) return;
+  const lost = kept.pictures ? "The pictures of this message are not kept when the page is loaded anew." : "";
+  const answer = newAnswer({ message: kept.message, model: kept.model, pictures: [], note: lost });
+  answer.readOn();
+  await follow(new SseTurn(null, watcherOf(answer), kept.stream), answer, { role: "user", content: kept.message });
+}
+
+function newAnswer(asked) {
+  by("opening").hidden = true;
+  const answer = new Answer({ ...asked, canSpeak });
+  by("turns").append(answer.element);
+  keepInSight(true);
+  return answer;
+}
+
+const watcherOf = (answer) => ({ lost: () => answer.lost(), back: (lost) => answer.back(lost) });
+
+/** Let a turn go to its end, and remember what was said; whether it came to a good one. */
+async function follow(turn, answer, question) {
+  setRunning({ turn, wasStopped: false });
+  const conversation = history;
+  const wasGood = await play(turn, answer);
+  // Another conversation may have begun meanwhile.
+  if (wasGood && conversation === history && answer.text) {
+    history = [...history, question, { role: "assistant", content: answer.text }];
+  }
+  forgetRunning();
+  setRunning(null);
+  keepInSight();
+  afterTurn();
+  return wasGood;
+}
+
 async function play(turn, answer) {
   announce("Asking.");
   try {
@@ -100,8 +141,11 @@ async function play(turn, answer) {
         return false;
       }
       if (event.done) break;
+      const { message, model, pictures } = answer.asked;
+      // Whoever has signed out meanwhile comes back to nothing.
+      if (event.stream && token()) keepRunning({ stream: event.stream.id, message, model, pictures: pictures.length });
       answer.take(event);
-      follow();
+      keepInSight();
     }
   } catch (error) {
     answer.fail(failureText(error));
@@ -138,7 +182,7 @@ function setRunning(turn) {
 let isFollowing = true;
 
 /** Keep the end in sight, unless the person has scrolled away from it. */
-function follow(anyway = false) {
+function keepInSight(anyway = false) {
   const talk = by("talk");
   if (anyway) isFollowing = true;
   if (isFollowing) {

@@ -43,6 +43,17 @@ export function chosenModel() {
   return models.find((model) => model.id === by("model").value) ?? models[0];
 }
 
+/** A model that sees pictures, the first in the list; undefined when none does. */
+export function seeingModel() {
+  return models.find((model) => model.supports_vision);
+}
+
+/** Choose a model as if it had been picked from the list. */
+export function chooseModel(id) {
+  by("model").value = id;
+  by("model").dispatchEvent(new Event("change"));
+}
+
 /** The fields of a request that are chosen here. */
 export function chosenFields() {
   const fields = {
@@ -67,7 +78,7 @@ function showModel() {
   if (model === undefined) return;
   by("model-description").textContent = [
     model.description.split("\n")[0],
-    model.supports_vision ? "Sees pictures." : "",
+    model.supports_vision ? "Sees pictures." : "Does not see pictures.",
   ].join(" ");
   by("effort-field").hidden = !model.supports_reasoning;
   const cheapest = [...model.providers].sort((one, other) => one.pricing.completion - other.pricing.completion);

@@ -1,8 +1,10 @@
 // Puts the page together: signing in and out, its sections, what is left.
 
 import { ApiError, data, failureText } from "./api.js";
+import { limitMessage } from "./asking.js";
+import { limitPictures } from "./attaching.js";
 import { allowRecordings, startBringing } from "./bringing.js";
-import { allowSpeech, clearChat, startChat, watchScrolling } from "./chat.js";
+import { allowSpeech, clearChat, readOn, startChat, watchScrolling } from "./chat.js";
 import { loadChoices, startChoices } from "./choices.js";
 import { startDrawing } from "./drawing.js";
 import { by, make } from "./elements.js";
@@ -16,8 +18,9 @@ import { startWire } from "./wire.js";
 const SECTIONS = ["chat", "draw", "usage"];
 const FORBIDDEN = 403;
 
-/** Show what is left. A key of a program may not know. */
+/** Show what is left. A key of a program may not know; nobody does who has signed out meanwhile. */
 async function showPurse() {
+  if (!token()) return;
   const purse = by("purse");
   try {
     const status = await data({ path: "/v1/user/status", quiet: true });
@@ -28,7 +31,7 @@ async function showPurse() {
     const isKey = error instanceof ApiError && error.status === FORBIDDEN;
     purse.textContent = isKey ? "API key" : "Balance unknown";
   }
-  purse.hidden = false;
+  purse.hidden = !token();
 }
 
 function showSection() {
@@ -57,16 +60,20 @@ async function enter() {
   allowRecordings(config.features.transcription);
   allowSpeech(config.features.speech);
   limitSpeech(config.limits.speech_text_max);
+  limitPictures(config.limits);
+  limitMessage(config.limits.message_max_bytes);
   show(true);
   showSection();
   showPurse();
   by("message").focus();
+  readOn();
 }
 
 function leave(failure = "") {
-  keepToken("");
-  closeSocket();
+  // A running answer is stopped while there still is a token to do it with.
   clearChat();
+  closeSocket();
+  keepToken("");
   by("exchanges").replaceChildren();
   by("show-token").checked = false;
   show(false);

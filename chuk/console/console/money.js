@@ -11,5 +11,10 @@ export function money(amount) {
   return Math.abs(amount) >= 0.1 ? euros.format(amount) : `€${fine.format(amount)}`;
 }
 
+/** Bytes. */
+export function size(bytes) {
+  return bytes < 1_000_000 ? `${Math.max(1, Math.round(bytes / 1000))} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
+}
+
 export const count = (number) => whole.format(number);
 export const compact = (number) => short.format(number);

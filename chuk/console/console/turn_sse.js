@@ -16,10 +16,15 @@ export class SseTurn {
   #last = 0;
   #wantsStop = false;
 
-  /** @param {{lost: Function, back: Function}} watcher told when the connection breaks and is back. */
-  constructor(body, watcher) {
+  /**
+   * @param {object} body what is asked for; null for an answer that is coming already.
+   * @param {{lost: Function, back: Function}} watcher told when the connection breaks and is back.
+   * @param {string} stream the name of an answer that is coming already.
+   */
+  constructor(body, watcher, stream = "") {
     this.#body = body;
     this.#watcher = watcher;
+    this.#stream = stream;
   }
 
   /** Stop the answer; what it has taken by then is settled, and its last events still come. */
@@ -70,7 +75,7 @@ export class SseTurn {
   }
 
   #ask() {
-    if (this.#last === 0) {
+    if (!this.#stream) {
       // Nothing has arrived: whether the request did, nobody knows. With the same key it is the same.
       return send({
         method: "POST",
@@ -81,7 +86,7 @@ export class SseTurn {
     }
     return send({
       path: `/v1/ai/chat/streams/${this.#stream}`,
-      headers: { "Last-Event-ID": `${this.#stream}:${this.#last}` },
+      headers: this.#last ? { "Last-Event-ID": `${this.#stream}:${this.#last}` } : {},
     });
   }
 

@@ -2,13 +2,13 @@
 
 import { by, make } from "./elements.js";
 import { copyButton } from "./copying.js";
-import { curlOf } from "./curl.js";
+import { curlOf, shortened } from "./curl.js";
 import { token } from "./token.js";
 
 const MOST_EXCHANGES = 30;
 const MOST_LINES = 1500;
 const LONGEST_LINE = 4000;
-// What a curl command of a picture or a long file is cut to on the page; it is copied whole.
+// What a curl command with a long file is cut to on the page; it is copied whole.
 const LONGEST_SHOWN = 2400;
 
 const list = () => by("exchanges");
@@ -21,11 +21,12 @@ class Exchange {
   #state = make("span", { class: "state" }, "…");
   #events = make("ol", { class: "events" });
   #command = make("code");
+  #cutNote = make("p", { class: "hint", hidden: true });
   #unwritten = [];
 
   constructor(request) {
     this.#request = request;
-    const said = () => this.#curl();
+    const said = () => this.#curl(this.#request);
     this.element = make(
       "details",
       { class: "exchange", open: true },
@@ -34,6 +35,7 @@ class Exchange {
         "div",
         { class: "curl" },
         make("pre", { tabindex: 0, role: "region", "aria-label": `curl of ${request.path}` }, this.#command),
+        this.#cutNote,
         copyButton(said, `curl of ${request.path}`, "Copy curl"),
       ),
       this.#events,
@@ -42,8 +44,15 @@ class Exchange {
   }
 
   writeCommand() {
-    const whole = this.#curl();
-    this.#command.textContent = whole.length > LONGEST_SHOWN ? `${whole.slice(0, LONGEST_SHOWN)} …` : whole;
+    const { request, cut } = shortened(this.#request);
+    const command = this.#curl(request);
+    const isCut = command.length > LONGEST_SHOWN;
+    this.#command.textContent = isCut ? `${command.slice(0, LONGEST_SHOWN)} …` : command;
+    const what = [];
+    if (cut) what.push(cut === 1 ? "a picture is cut short" : `${cut} pictures are cut short`);
+    if (isCut) what.push("the end is missing");
+    this.#cutNote.hidden = !what.length;
+    this.#cutNote.textContent = `To be looked at only: ${what.join(", and ")}. It is copied whole.`;
   }
 
   /** The head of the answer is there. */
@@ -76,8 +85,8 @@ class Exchange {
     this.#state.classList.toggle("bad", isBad);
   }
 
-  #curl() {
-    return curlOf(this.#request, location.origin, mayShowToken() ? token() : "");
+  #curl(request) {
+    return curlOf(request, location.origin, mayShowToken() ? token() : "");
   }
 
   #write() {
