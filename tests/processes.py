@@ -74,8 +74,13 @@ async def run_module(
 ) -> Finished:
     """Run a module with its arguments, as `python -m` does, in the same way."""
     process = await _start(module, folder, environ)
-    async with asyncio.timeout(_PATIENCE):
-        out, err = await process.communicate()
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
     assert process.returncode is not None
     return Finished(process.returncode, out.decode(), err.decode())
 

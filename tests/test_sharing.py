@@ -17,10 +17,7 @@ from chuk.web.keys import LOCKED_ACCOUNTS, PRESENCE
 from tests.conftest import StartServer
 from tests.fakes.openrouter import FakeOpenRouter, Reply
 from tests.harness import RunningServer, eventually, live_sse, openrouter_environ, running_server
-from tests.redis_server import RedisServer
-
-# So that no hiccup of a busy machine is an outage.
-PATIENTLY = {"CHUK_REDIS_TIMEOUT": "10"}
+from tests.redis_server import PATIENTLY, RedisServer
 
 
 async def models_status(server: RunningServer) -> tuple[int, str]:

@@ -24,6 +24,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from trials.rig import UNLIMITED
 
+from chuk import logs
 from chuk.web.envelope import CHOICES, Profile, is_openai_path
 from tests.fakes.openrouter import FakeOpenRouter
 from tests.fakes.stripe import FakeStripe
@@ -112,4 +113,6 @@ async def _operations(server: RunningServer) -> list[tuple[str, str]]:
 
 
 if __name__ == "__main__":
+    # The server is in this process, and writes a line for each request.
+    logs.configure(level="error", json=True)
     sys.exit(1 if asyncio.run(fuzz(float(sys.argv[1]))) else 0)

@@ -156,7 +156,7 @@ async def world(keeper: str, folder: Path) -> AsyncIterator[World]:
                 "SUPABASE_SERVICE_ROLE_KEY": project.service_role_key,
                 "SUPABASE_JWT_SECRET": SECRET,
             }
-            project.url = doors["postgres"].address
+            project.address = doors["postgres"].address
         trial = await running.enter_async_context(on_trial(environ, folder))
         yield World(keeper, trial, upstream, redis, stripe, project, disk, doors)
 

@@ -1,13 +1,16 @@
-"""What tests here share: clients to reach the outside."""
+"""What tests here share: clients to reach the outside, and children."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
 
+from chuk.adapters.fork_server import ForkServer
 from chuk.adapters.push_client import PushClient
+from tests.adapters.child_jobs import MEMORY, WORK, Once
 
 
 @pytest.fixture
@@ -28,3 +31,24 @@ async def push() -> AsyncIterator[PushClient]:
     client = a_push_client()
     yield client
     client.close()
+
+
+@pytest.fixture
+async def forks() -> AsyncIterator[ForkServer]:
+    """What one-shot children are forked from."""
+    server = ForkServer()
+    yield server
+    await server.close()
+
+
+@pytest.fixture
+def once(forks: ForkServer) -> Once:
+    """One job in a process of its own."""
+
+    async def once(
+        todo: str, *, timeout: float = 30, cpu: float = 20, module: str = WORK, **more: Any
+    ) -> dict[str, Any]:
+        request = {"todo": todo, **more}
+        return await forks.run(module, request, timeout=timeout, memory=MEMORY, cpu=cpu)
+
+    return once

@@ -14,8 +14,7 @@ from chuk.adapters.children import ChildFailed, ChildRefused, ChildTimeout
 from chuk.adapters.embedded.host import Host
 from chuk.adapters.embedded.remote_worker import RemoteWorker
 from chuk.adapters.embedded.wire import listening_at
-from tests.adapters.test_children import WORK, helpers_of, is_alive
-from tests.harness import eventually
+from tests.adapters.child_jobs import WORK, all_end, helpers_of, is_alive, run_out_of_time
 
 MEMORY = 2**30
 
@@ -82,10 +81,12 @@ async def test_every_end_of_a_job_is_what_it_would_be_here(path: Path) -> None:
 
 
 async def test_a_job_that_takes_too_long_is_ended(path: Path, tmp_path: Path) -> None:
-    with pytest.raises(ChildTimeout):
-        await ask(a_worker(path), "wait", note=str(tmp_path / "note"), timeout=1.5)
-    for process in await helpers_of(tmp_path / "note"):
-        await eventually(lambda process=process: not is_alive(process))  # type: ignore[misc]
+    note = tmp_path / "note"
+    worker = a_worker(path)
+    processes = await run_out_of_time(
+        lambda seconds: ask(worker, "wait", note=str(note), timeout=seconds), note
+    )
+    await all_end(*processes)
 
 
 async def test_whoever_gives_up_ends_the_work_and_the_next_one_is_served(
@@ -97,8 +98,7 @@ async def test_whoever_gives_up_ends_the_work_and_the_next_one_is_served(
     waiting = asyncio.create_task(ask(other, "tell"))
     job.cancel()
     await asyncio.wait({job})
-    for process in processes:
-        await eventually(lambda process=process: not is_alive(process))  # type: ignore[misc]
+    await all_end(*processes)
     assert (await waiting)["jobs"] == 1
 
 
@@ -109,7 +109,7 @@ async def test_closing_ends_the_job_that_runs(path: Path, tmp_path: Path) -> Non
     await worker.close()
     with pytest.raises(ChildFailed):
         await job
-    await eventually(lambda: not is_alive(process))
+    await all_end(process)
 
 
 async def test_a_stream_comes_in_pieces_and_leaving_it_ends_the_work(path: Path) -> None:
@@ -126,7 +126,7 @@ async def test_a_stream_comes_in_pieces_and_leaving_it_ends_the_work(path: Path)
     async with aclosing(cast(Any, endless)) as coming:
         async for _ in coming:
             break
-    await eventually(lambda: not is_alive(first))
+    await all_end(first)
     assert (await ask(worker, "tell"))["process"] != first
 
 

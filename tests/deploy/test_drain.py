@@ -16,7 +16,7 @@ from tests.deploy.clients import Load
 from tests.deploy.instances import address_of, end, instance, shared_socket, well
 from tests.fakes.openrouter import FakeOpenRouter, Reply
 from tests.harness import MODEL, answer_text, openrouter_environ, sse_events
-from tests.redis_server import RedisServer
+from tests.redis_server import PATIENTLY, RedisServer
 
 
 @pytest.mark.parametrize("with_redis", [True, False], ids=["Redis", "alone"])
@@ -26,7 +26,7 @@ async def test_a_stream_that_does_not_finish_in_time_ends_with_what_can_be_done(
     openrouter.script(Reply(content=["Hel", "lo"], stall_after=1))
     environ = {**openrouter_environ(openrouter), "CHUK_SHUTDOWN_GRACE": "0.3"}
     if with_redis:
-        environ["REDIS_URL"] = redis_server.url
+        environ |= {"REDIS_URL": redis_server.url, **PATIENTLY}
     async with (
         shared_socket() as sockets,
         AsyncExitStack() as running,

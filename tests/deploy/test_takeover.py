@@ -15,7 +15,7 @@ from tests.deploy.clients import under_load
 from tests.deploy.instances import address_of, end, instance, shared_socket, well
 from tests.fakes.openrouter import FakeOpenRouter, Reply
 from tests.harness import answer_text, openrouter_environ
-from tests.redis_server import RedisServer
+from tests.redis_server import PATIENTLY, RedisServer
 
 
 async def upgrade(
@@ -80,7 +80,7 @@ async def test_an_upgrade_of_workers_under_much_load_does_not_either(
     await upgrade(
         tmp_path,
         openrouter,
-        {"REDIS_URL": redis_server.url},
+        {"REDIS_URL": redis_server.url, **PATIENTLY},
         options=("--workers", "2"),
         clients=16,
         streams=20,

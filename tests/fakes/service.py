@@ -1,4 +1,4 @@
-"""What every stand-in for an outside service is: a server on a free port that can be watched."""
+"""What every stand-in for an outside service is: a server on a free port, mostly watched."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from aiohttp import web
 
@@ -17,37 +17,28 @@ class Outcome(Protocol):
     outcome: str
 
 
-class FakeService:
+class FakeServer:
     """A server from `async with` to its end. What it is comes from `_application`.
 
     Attributes:
-        disconnects: answers that their client left.
         release: set it to let held, stalled and hanging answers go on.
         address: `http://host:port`, while it runs.
     """
 
+    # Whether it gives up what a client that left has asked for. One that keeps books must not.
+    hears_who_leaves: ClassVar[bool] = False
+
     def __init__(self) -> None:
-        self.disconnects = 0
         self.release = asyncio.Event()
         self.address = ""
-        self._changed = asyncio.Event()
-        self._handlers: set[asyncio.Task[Any]] = set()
-        self._closing = False
         self._runner: web.AppRunner | None = None
-
-    async def wait_until(self, condition: Callable[[], bool], *, timeout: float = 10.0) -> None:
-        """Wait until the condition, looked at after each change here, holds."""
-        async with asyncio.timeout(timeout):
-            while not condition():
-                await self._changed.wait()
-
-    async def wait_for_disconnect(self, count: int = 1, *, timeout: float = 10.0) -> None:
-        """Wait until this many answers were left by their client."""
-        await self.wait_until(lambda: self.disconnects >= count, timeout=timeout)
 
     async def __aenter__(self) -> Self:
         self._runner = web.AppRunner(
-            self._application(), handler_cancellation=True, access_log=None, shutdown_timeout=1.0
+            self._application(),
+            handler_cancellation=self.hears_who_leaves,
+            access_log=None,
+            shutdown_timeout=1.0,
         )
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -61,15 +52,51 @@ class FakeService:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._closing = True
-        for handler in self._handlers:
-            handler.cancel()
+        self.release.set()
         if self._runner is not None:
             await self._runner.cleanup()
 
     def _application(self) -> web.Application:
         """Its routes."""
         raise NotImplementedError
+
+
+class FakeService(FakeServer):
+    """A server that knows what becomes of its answers.
+
+    Attributes:
+        disconnects: answers that their client left.
+    """
+
+    hears_who_leaves = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.disconnects = 0
+        self._changed = asyncio.Event()
+        self._handlers: set[asyncio.Task[Any]] = set()
+        self._closing = False
+
+    async def wait_until(self, condition: Callable[[], bool], *, timeout: float = 10.0) -> None:
+        """Wait until the condition, looked at after each change here, holds."""
+        async with asyncio.timeout(timeout):
+            while not condition():
+                await self._changed.wait()
+
+    async def wait_for_disconnect(self, count: int = 1, *, timeout: float = 10.0) -> None:
+        """Wait until this many answers were left by their client."""
+        await self.wait_until(lambda: self.disconnects >= count, timeout=timeout)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closing = True
+        for handler in self._handlers:
+            handler.cancel()
+        await super().__aexit__(kind, error, trace)
 
     def _notify(self) -> None:
         """Something has changed."""

@@ -22,12 +22,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qsl
 
 import aiohttp
 from aiohttp import web
 
+from tests.fakes.service import FakeServer
 from tests.fakes.stripe_account import StripeAccount
 from tests.fakes.stripe_api import StripeApi, nested
 from tests.fakes.stripe_faults import ERRORS, Fault, Gate, Planned, Refused
@@ -64,29 +65,31 @@ class _Remembered:
     body: bytes
 
 
-class FakeStripe:
+class FakeStripe(FakeServer):
     """The server. Everything it holds may be read and changed while it runs.
 
     Attributes:
         account: what the Stripe account holds.
         calls: every request so far, in order.
-        release: set it to let slow answers go on.
     """
 
     def __init__(
         self, *, secret_key: str = "sk_test_fake", webhook_secret: str = "whsec_fake"
     ) -> None:
+        super().__init__()
         self.secret_key = secret_key
         self.webhook_secret = webhook_secret
         self.account = StripeAccount(int(time.time()))
         self.api = StripeApi(self.account)
         self.calls: list[RecordedCall] = []
-        self.release = asyncio.Event()
-        self.base_url = ""
         self._planned: list[Planned] = []
         self._gates: list[Gate] = []
         self._keys: dict[str, _Remembered] = {}
-        self._runner: web.AppRunner | None = None
+
+    @property
+    def base_url(self) -> str:
+        """What to use as the address of its API."""
+        return self.address
 
     def environ(self) -> dict[str, str]:
         """The variables that point a server at this."""
@@ -172,26 +175,19 @@ class FakeStripe:
 
     # Life.
 
-    async def __aenter__(self) -> Self:
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self._serve)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        host, port = self._runner.addresses[0][:2]
-        self.base_url = f"http://{host}:{port}"
-        return self
-
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.release.set()
         self.let_go()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await super().__aexit__(kind, error, trace)
+
+    def _application(self) -> web.Application:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._serve)
+        return app
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         text = request.query_string if request.method in ("GET", "DELETE") else ""

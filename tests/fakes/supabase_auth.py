@@ -10,13 +10,11 @@ https://supabase.com/docs/guides/auth/signing-keys
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import functools
 import time
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 import jwt
@@ -24,6 +22,8 @@ import orjson
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from tests.fakes.service import FakeServer
 
 USER = UUID("11111111-2222-4333-8444-555555555555")
 SECRET = "the-legacy-secret-of-the-project-32-bytes"
@@ -57,7 +57,7 @@ class SigningKey:
         )
 
 
-class FakeSupabaseAuth:
+class FakeSupabaseAuth(FakeServer):
     """The project. Everything it holds may be changed while it runs.
 
     Attributes:
@@ -70,15 +70,18 @@ class FakeSupabaseAuth:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.keys: dict[str, SigningKey] = {}
         self.published: list[str] = []
         self.fetches = 0
         self.status = 200
         self.body: bytes | None = None
         self.hangs = False
-        self.release = asyncio.Event()
-        self.url = ""
-        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """The project's address."""
+        return self.address
 
     @property
     def issuer(self) -> str:
@@ -124,28 +127,10 @@ class FakeSupabaseAuth:
         """A token signed with the shared secret, as older projects make them."""
         return jwt.encode(self.claims(**changes), secret, "HS256")
 
-    async def __aenter__(self) -> Self:
+    def _application(self) -> web.Application:
         app = web.Application(client_max_size=16 * 2**20)
-        self._hang(app)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.release.set()
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    def _hang(self, app: web.Application) -> None:
         app.router.add_get(_PATH, self._key_set)
+        return app
 
     async def _key_set(self, _request: web.Request) -> web.Response:
         self.fetches += 1

@@ -117,8 +117,8 @@ class FakeSupabaseProject(FakeSupabaseAuth):
         if self._given is None:
             await self.database.drop()
 
-    def _hang(self, app: web.Application) -> None:
-        super()._hang(app)
+    def _application(self) -> web.Application:
+        app = super()._application()
         app.middlewares.append(self._faulty)
         app.router.add_post("/rest/v1/rpc/{function}", self._rpc)
         app.router.add_get("/rest/v1/{table}", self._select)
@@ -128,6 +128,7 @@ class FakeSupabaseProject(FakeSupabaseAuth):
         app.router.add_delete("/auth/v1/admin/users/{id}", self._delete_user)
         app.router.add_post("/storage/v1/object/list/{bucket}", self._list_files)
         app.router.add_delete("/storage/v1/object/{bucket}", self._remove_files)
+        return app
 
     @web.middleware
     async def _faulty(self, request: web.Request, handler: object) -> web.StreamResponse:

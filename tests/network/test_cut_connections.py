@@ -17,7 +17,7 @@ from tests.fakes.openrouter import FakeOpenRouter, Reply
 from tests.harness import RunningServer, answer_text, eventually
 from tests.network.client import read_over_socket, read_over_sse
 from tests.network.proxy import Cut, Loss, cutting_proxy
-from tests.redis_server import RedisServer
+from tests.redis_server import PATIENTLY, RedisServer
 
 Reader = Callable[[str, dict[str, str], str, str], Awaitable[list[Any]]]
 
@@ -106,7 +106,7 @@ async def test_a_cut_answer_is_read_on_where_redis_keeps_it(
     read: Reader,
     cuts: st.SearchStrategy[list[Cut]],
 ) -> None:
-    async with start_server(REDIS_URL=redis_server.url, **LIMITS) as server:
+    async with start_server(REDIS_URL=redis_server.url, **PATIENTLY, **LIMITS) as server:
         await holds_for_every_network(server, openrouter, read, cuts, 30)
 
 

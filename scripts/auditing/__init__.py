@@ -1,0 +1,1 @@
+"""Asks advisory databases which pinned packages have known holes."""
