@@ -27,7 +27,7 @@ _BATCH = 256
 _ERRORS_ONLY = 1
 _HEAD = 64 * 2**20
 _TEMPLATE = Path(__file__).with_name("llama_chat_template.jinja")
-_EXPENDABLE = 500
+_EXPENDABLE = 200  # thousandths of all memory that may be used, on top of what it does use
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -144,7 +144,8 @@ def _die_with_parent() -> None:
 def _go_before_the_server() -> None:
     """When memory is short, let the kernel take this process before the server that starts it anew.
 
-    After those that read files, whose score is the highest there is.
+    After those that read files, whose score is the highest there is: with much more on top, a model
+    that is larger than half of the memory would be worth more than they are.
     """
     # Elsewhere there is no such file.
     with suppress(OSError):
