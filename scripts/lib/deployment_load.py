@@ -43,7 +43,7 @@ async def stream(client: aiohttp.ClientSession, headers: dict[str, str]) -> None
 async def wait(seconds: float) -> None:
     """Wait so long, or until the file is there."""
     until = asyncio.get_running_loop().time() + seconds
-    while not stop.exists() and asyncio.get_running_loop().time() < until:  # noqa: ASYNC240
+    while not stop.exists() and asyncio.get_running_loop().time() < until:  # noqa: ASYNC110, ASYNC240
         await asyncio.sleep(LOOK)
 
 
