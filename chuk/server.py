@@ -57,12 +57,13 @@ async def serve(settings: Settings, *, quickstart: bool = False) -> None:
         await runner.setup()
         metrics = MetricsSite(app[METRICS].families)
         try:
-            await metrics.listen_as(settings.metrics)
+            metrics.reserve_as(settings.metrics)
             tls = None if shown is None else shown.context
             entrance = Entrance(runner, doors, tls, local)
             await entrance.take_from(set())
             if takes_over:
                 await until_useful(app, stop.asked, within=TAKEOVER_WITHIN)
+            await metrics.open()
             await entrance.take_from(set(range(len(doors))))
             address = address_of(settings, doors[0])
             announce(address)

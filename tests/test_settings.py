@@ -74,6 +74,23 @@ def test_another_file_can_be_named(tmp_path: Path) -> None:
     assert load({}, directory=tmp_path).server.port == 1
 
 
+def test_of_several_files_the_later_goes_before_the_earlier(tmp_path: Path) -> None:
+    (tmp_path / "first.toml").write_text("[server]\nport = 1\n[log]\nlevel = 'error'", "utf-8")
+    (tmp_path / "own.toml").write_text("[server]\nport = 2", "utf-8")
+    own = str(tmp_path / "own.toml")
+    settings = load({"CHUK_CONFIG": f"first.toml:{own}"}, directory=tmp_path)
+    assert (settings.server.port, settings.log.level) == (2, "error")
+
+
+@pytest.mark.parametrize("broken", ["first.toml", "second.toml"])
+def test_a_mistake_in_one_of_several_files_names_that_one(tmp_path: Path, broken: str) -> None:
+    for name in ("first.toml", "second.toml"):
+        (tmp_path / name).write_text("[server]\nport = 1", "utf-8")
+    (tmp_path / broken).write_text("[server]\nprot = 1", "utf-8")
+    error = refused(tmp_path, {"CHUK_CONFIG": "first.toml:second.toml"})
+    assert (error.setting, error.source) == ("server.prot", str(tmp_path / broken))
+
+
 def test_a_named_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     error = refused(tmp_path, {"CHUK_CONFIG": "missing.toml"})
     assert (error.setting, error.source) == ("CHUK_CONFIG", "the environment")

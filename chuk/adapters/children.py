@@ -162,8 +162,12 @@ class WarmWorker:
                     is_over = kind != PIECE
                     yield kind, body
             except TimeoutError:
+                _log.warning("child failed", module=self._module, reason="took too long")
                 raise ChildTimeout(f"{self._module} took more than {timeout:g} s") from None
             except (EOFError, OSError):
+                # As when the kernel has ended it, because memory was short.
+                if not self._is_closed:
+                    _log.warning("child failed", module=self._module, reason="died")
                 raise ChildFailed(f"{self._module} died") from None
             finally:
                 if not is_over:

@@ -121,6 +121,7 @@ class _Helper:
             child.code.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._forking.pop(words[0]).set_result(child)
         elif word == "failed":
+            _log.warning("no process can be made")
             self._forking.pop(words[0]).set_exception(ChildFailed("no process can be made"))
         elif word == "ended":
             ended = self._children.pop(int(words[0]))

@@ -18,6 +18,7 @@ import resource
 import signal
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,12 +27,14 @@ _BATCH = 256
 _ERRORS_ONLY = 1
 _HEAD = 64 * 2**20
 _TEMPLATE = Path(__file__).with_name("llama_chat_template.jinja")
+_EXPENDABLE = 200  # thousandths of all memory that may be used, on top of what it does use
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 def main() -> None:
     """Load, listen, and wait for the parent's end."""
     _die_with_parent()
+    _go_before_the_server()
     # A core file would hold conversations.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     report = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -136,6 +139,17 @@ def _die_with_parent() -> None:
     """Where the kernel can, let it end this process with its parent, whatever happens."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+
+
+def _go_before_the_server() -> None:
+    """When memory is short, let the kernel take this process before the server that starts it anew.
+
+    After those that read files, whose score is the highest there is: with much more on top, a model
+    that is larger than half of the memory would be worth more than they are.
+    """
+    # Elsewhere there is no such file.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(_EXPENDABLE))
 
 
 if __name__ == "__main__":

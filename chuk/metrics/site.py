@@ -31,6 +31,7 @@ class MetricsSite:
     def __init__(self, read: Read) -> None:
         self._read = read
         self._path: Path | None = None
+        self._reserved: socket.socket | None = None
         app = web.Application()
         app.router.add_get("/metrics", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
@@ -41,36 +42,42 @@ class MetricsSite:
         port: int = self._runner.addresses[0][1]
         return port
 
-    async def listen_as(self, settings: Metrics) -> None:
-        """Answer where the settings say; where they say nothing, not at all.
+    def reserve_as(self, settings: Metrics) -> None:
+        """Take the address that the settings say, where they say one, without answering yet.
 
         Raises:
-            OSError: as `listen`.
+            OSError: as `reserve`.
         """
         if settings.port:
-            await self.listen(settings.host, settings.port)
+            self.reserve(settings.host, settings.port)
 
-    async def listen(self, host: str, port: int) -> None:
-        """Answer at this address; 0 picks a free port.
+    def reserve(self, host: str, port: int) -> None:
+        """Take this address, so that nobody else can; 0 picks a free port.
 
-        A server that takes over from another listens beside it for a moment, until that one
-        closes its site.
+        It can be had beside the server that is to be relieved. As long as this one does not answer
+        there, the kernel gives that one all who ask: with both, counters would jump back and forth.
 
         Raises:
             OSError: it is in use by something else, or not an address of this machine.
         """
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind)
+        bound = socket.socket(family, kind)
         try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            listening.bind(address)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            bound.bind(address)
         except OSError as error:
-            listening.close()
+            bound.close()
             problem = f"cannot listen on {host}:{port} for metrics: {error.strerror}"
             raise OSError(error.errno, problem) from None
+        self._reserved = bound
+
+    async def open(self) -> None:
+        """Answer at the address that is reserved; where none is, not at all. Idempotent."""
+        if self._reserved is None or self._runner.server is not None:
+            return
         await self._runner.setup()
-        await web.SockSite(self._runner, listening, backlog=_BACKLOG).start()
+        await web.SockSite(self._runner, self._reserved, backlog=_BACKLOG).start()
 
     async def listen_at(self, path: Path) -> None:
         """Answer at a socket of this machine, for whoever owns the folder it lies in."""
@@ -82,6 +89,8 @@ class MetricsSite:
         """Answer no more. Idempotent."""
         if self._runner.server is not None:
             await self._runner.cleanup()
+        if self._reserved is not None:
+            self._reserved.close()
         if self._path is not None:
             with suppress(FileNotFoundError):
                 os.unlink(self._path)

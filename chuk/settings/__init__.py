@@ -2,8 +2,8 @@
 
 A value comes from the environment, else from a credential that the service manager hands over, else
 from a `.env` file in the working directory, else from the configuration file (`config/chuk.toml`,
-or the file that `CHUK_CONFIG` names), else from the default that `sections` declares. Nobody else
-reads the environment or that file.
+or the files that `CHUK_CONFIG` names, the last one first), else from the default that `sections`
+declares. Nobody else reads the environment or those files.
 """
 
 from chuk.settings.declaration import Setting

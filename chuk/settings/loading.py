@@ -57,15 +57,12 @@ def load(environ: Mapping[str, str] | None = None, *, directory: Path | None = N
         ("the credentials", credentials(environ)),
         (".env", _read_dotenv(directory / ".env")),
     ]
-    named = _variable("CHUK_CONFIG", variables)
-    file = directory / (str(named.value) if named else DEFAULT_FILE)
-    document = _read_file(file, named)
-    _refuse_unknown(document, file)
+    documents = _read_files(directory, _variable("CHUK_CONFIG", variables))
 
     sections: dict[str, dict[str, object]] = {}
     sources: dict[str, str] = {}
     for setting in describe():
-        found = _find(setting, variables, document, file)
+        found = _find(setting, variables, documents)
         value = setting.default if found is None else _checked(setting, found)
         sections.setdefault(setting.section, {})[setting.name] = value
         sources[setting.env] = "the defaults" if found is None else found.source
@@ -85,6 +82,18 @@ def _read_dotenv(file: Path) -> Mapping[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError("file", f"cannot be read: {type(error).__name__}", ".env") from None
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _read_files(directory: Path, named: _Found | None) -> list[tuple[Path, Mapping[str, Any]]]:
+    """What the files say, the one that goes before the others first."""
+    names = str(named.value).split(os.pathsep) if named else [str(DEFAULT_FILE)]
+    documents = []
+    for name in reversed(names):
+        file = directory / name
+        document = _read_file(file, named)
+        _refuse_unknown(document, file)
+        documents.append((file, document))
+    return documents
 
 
 def _read_file(file: Path, named: _Found | None) -> Mapping[str, Any]:
@@ -133,14 +142,15 @@ def _variable(name: str, variables: Iterable[tuple[str, Mapping[str, str]]]) -> 
 def _find(
     setting: Setting,
     variables: Iterable[tuple[str, Mapping[str, str]]],
-    document: Mapping[str, Mapping[str, Any]],
-    file: Path,
+    documents: Iterable[tuple[Path, Mapping[str, Mapping[str, Any]]]],
 ) -> _Found | None:
-    found = _variable(setting.env, variables)
-    section = document.get(setting.section, {})
-    if found is None and setting.name in section:
-        return _Found(section[setting.name], f"{setting.section}.{setting.name}", str(file))
-    return found
+    if (found := _variable(setting.env, variables)) is not None:
+        return found
+    for file, document in documents:
+        section = document.get(setting.section, {})
+        if setting.name in section:
+            return _Found(section[setting.name], f"{setting.section}.{setting.name}", str(file))
+    return None
 
 
 def _checked(setting: Setting, found: _Found) -> object:

@@ -139,12 +139,15 @@ class Supervisor:
         """Run until told to stop. Raises `WorkersFailed`."""
         # Of a terminal that is closed it means the end; without one, as everywhere, new settings.
         metrics = MetricsSite(self._numbers.families)
-        await metrics.listen_as(self._settings.metrics)
+        metrics.reserve_as(self._settings.metrics)
+        if not self._first_within:
+            # Nobody else tells anything: let it be seen how the workers come up.
+            await metrics.open()
         on_hangup = self._stop.signal if has_terminal() else self._rolls.set
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hangup)
         stopped = asyncio.create_task(self._stop.asked.wait())
         tasks = [asyncio.create_task(self._keep(slot)) for slot in self._slots]
-        tasks.append(asyncio.create_task(self._come_up(quickstart)))
+        tasks.append(asyncio.create_task(self._come_up(metrics, quickstart)))
         try:
             ends: set[asyncio.Future[Any]] = {stopped, self._failure, *tasks}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -171,12 +174,13 @@ class Supervisor:
             if not task.cancelled():
                 task.result()
 
-    async def _come_up(self, quickstart: bool) -> None:
+    async def _come_up(self, metrics: MetricsSite, quickstart: bool) -> None:
         """Say where the server listens once all workers answer; then replace them when asked."""
         while not all(slot.member is not None and slot.member.is_ready for slot in self._slots):
             self._change.clear()
             await self._change.wait()
         self._is_up = True
+        await metrics.open()
         address = address_of(self._settings, self._doors.shared[0])
         announce(address)
         self._notifier.ready()

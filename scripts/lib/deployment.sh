@@ -47,6 +47,14 @@ need_root() {
     fi
 }
 
+# Runs a command on another machine, whose user is root or may use sudo without a password.
+as_root_of() {
+    local host=$1
+    shift
+    # shellcheck disable=SC2016  # the other side asks who it is
+    ssh "$host" '$([ "$(id -u)" = 0 ] || echo sudo -n) '"$(printf '%q ' "$@")"
+}
+
 one_at_a_time() {
     if [ "$dry_run" = yes ] && [ ! -d "$opt" ]; then return; fi
     mkdir -p "$opt"
@@ -78,12 +86,14 @@ current_run() { if [ -f "$opt/run" ]; then cat "$opt/run"; fi; }
 
 # Runs a command of a release as the service, with the service's settings and secrets.
 as_service() {
-    local release=$1 secrets code=0
+    local release=$1 secrets code=0 settings=$etc/chuk.toml
     shift
+    # As in the unit; a release without that file reads only one.
+    if [ -f "$opt/releases/$release/config/deployed.toml" ]; then settings=config/deployed.toml:$settings; fi
     secrets=$(mktemp -d)
     cp "$etc"/credentials/* "$secrets" 2>/dev/null || true
     local command=(env -i "PATH=/usr/bin:/bin" "LANG=C.UTF-8" "CREDENTIALS_DIRECTORY=$secrets"
-        "CHUK_CONFIG=$etc/chuk.toml" "CHUK_UPSTREAM_MODELS_FILE=$etc/models.toml"
+        "CHUK_CONFIG=$settings" "CHUK_UPSTREAM_MODELS_FILE=$etc/models.toml"
         "CHUK_DATA_DIR=$state" "PYTHONDONTWRITEBYTECODE=1"
         "$opt/releases/$release/.venv/bin/python" -m chuk "$@")
     if is_service_user; then

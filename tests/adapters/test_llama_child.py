@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
@@ -41,6 +42,19 @@ async def _child(model: Path, *flags: str, stderr: int = PIPE) -> tuple[Process,
     child.stdin.write(json.dumps(orders).encode() + b"\n")
     async with asyncio.timeout(30):
         return child, json.loads(await child.stdout.readline())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels keep no such score")
+async def test_when_memory_is_short_the_model_goes_before_the_server(weights: Path) -> None:
+    child, _ = await _child(weights)
+    scores = [
+        int(Path(f"/proc/{process}/oom_score_adj").read_text())
+        for process in (child.pid, os.getpid())
+    ]
+    assert scores[0] > scores[1]
+    assert child.stdin is not None
+    child.stdin.close()
+    assert await child.wait() == 0
 
 
 async def test_nothing_that_is_written_to_the_model_is_printed_and_its_input_ends_it(

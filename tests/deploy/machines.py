@@ -10,13 +10,14 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.deploy.instances import REPOSITORY
 from tests.fakes.openrouter import FakeOpenRouter
 from tests.fakes.systemd import FakeSystemd
 from tests.processes import Finished
+from tests.watch.test_site import free_port
 
 _SHIPPED = ("chuk", "config", "scripts", "locks", "setup.cfg", "pyproject.toml", "README.md")
 _AUTHOR = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.org")
@@ -29,11 +30,13 @@ class Machine:
     Attributes:
         root: what is `/` elsewhere.
         source: the repository; what is not committed in it is refused.
+        numbers: the port at which its server tells its numbers.
     """
 
     root: Path
     source: Path
     systemd: FakeSystemd
+    numbers: int = field(default_factory=free_port)
 
     @property
     def opt(self) -> Path:
@@ -120,6 +123,8 @@ async def machine(folder: Path, openrouter: FakeOpenRouter) -> AsyncIterator[Mac
         (settings / "credentials" / "OPENROUTER_API_KEY").write_text(f"{openrouter.api_key}\n")
         (settings / "chuk.toml").write_text(
             f'[upstream]\nopenrouter_base_url = "{openrouter.base_url}"\n[log]\nformat = "json"\n'
+            # Not the one that a server of this very machine may have.
+            f"[metrics]\nport = {here.numbers}\n"
         )
         yield here
 

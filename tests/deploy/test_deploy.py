@@ -7,6 +7,7 @@ import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -14,6 +15,8 @@ from tests.deploy.clients import under_load
 from tests.deploy.machines import Machine, machine
 from tests.fakes.openrouter import FakeOpenRouter, Reply
 from tests.harness import answer_text, eventually
+from tests.watch.test_site import text_at
+from tests.watch.traffic import value
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -37,6 +40,13 @@ async def deployed(
         yield here
 
 
+async def tells_numbers(of: Machine) -> bool:
+    """Whether its server tells them, and is ready by them."""
+    async with aiohttp.ClientSession() as client:
+        text, _ = await text_at(client, of.numbers)
+        return value(text, "chuk_ready") == 1
+
+
 def mode(path: Path) -> int:
     """Who may do what with a file."""
     return stat.S_IMODE(path.stat().st_mode)
@@ -47,6 +57,7 @@ async def test_a_deployed_release_serves_from_its_own_folder(deployed: Machine) 
     assert service.startswith(f"chuk@{deployed.current}")
     assert {service, "chuk.socket"} <= deployed.systemd.enabled
     assert (deployed.opt / "current" / "chuk" / "server.py").is_file()
+    assert await tells_numbers(deployed)
     secrets = deployed.root / "etc/chuk/credentials"
     assert (mode(secrets), mode(secrets / "OPENROUTER_API_KEY")) == (0o700, 0o600)
     assert mode(deployed.data) == 0o700
@@ -172,6 +183,21 @@ async def test_a_roll_back_brings_the_release_before_back(deployed: Machine) -> 
     assert deployed.current == first
     (service,) = deployed.systemd.active()
     assert service.startswith(f"chuk@{first}")
+
+
+async def test_it_is_rolled_back_on_another_machine_over_ssh(
+    deployed: Machine, tmp_path: Path
+) -> None:
+    await deployed.deploy()
+    first = deployed.current
+    deployed.change()
+    assert (await deployed.deploy()).code == 0
+    there = ("--host", "somebody@machine.example")
+    listed = await deployed.script("rollback", *there, "--list", PATH=ssh_in(tmp_path))
+    assert listed.out.split()[0] == first, listed.err
+    done = await deployed.script("rollback", *there, PATH=ssh_in(tmp_path))
+    assert done.code == 0, done.err
+    assert deployed.current == first
 
 
 async def test_what_is_not_there_cannot_be_rolled_back_to(deployed: Machine) -> None:

@@ -4,18 +4,41 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from http import HTTPStatus
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.crash.books import ledger_of
 from tests.deploy.clients import under_load
-from tests.deploy.instances import address_of, end, instance, shared_socket, well
-from tests.fakes.openrouter import FakeOpenRouter, Reply
+from tests.deploy.instances import Instance, address_of, end, instance, shared_socket, well
+from tests.fakes.openrouter import FakeOpenRouter, Fault, Reply
 from tests.harness import answer_text, openrouter_environ
 from tests.redis_server import PATIENTLY, RedisServer
+from tests.watch.test_site import ENOUGH, free_port, text_at
+from tests.watch.traffic import value
+
+PATIENCE = 30.0
+
+
+async def tellers(port: int) -> set[float]:
+    """When they have begun who answer at the port of the numbers, over many connections."""
+    begun = set()
+    async with aiohttp.ClientSession() as client:
+        for _ in range(ENOUGH):
+            text, _ = await text_at(client, port, Connection="close")
+            begun.add(value(text, "process_start_time_seconds"))
+    return begun
+
+
+async def first_health(of: Instance) -> int:
+    """What it says of itself as soon as it says anything."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with suppress(aiohttp.ClientConnectorError):
+                return await of.health()
 
 
 async def upgrade(
@@ -32,7 +55,9 @@ async def upgrade(
     released = asyncio.Event()
     for _ in range(streams * 2):
         openrouter.script(Reply(content=["lo", "ng"], gates={1: released}))
-    environ = {**openrouter_environ(openrouter), **environ}
+    port = free_port()
+    own = {**openrouter_environ(openrouter), "CHUK_METRICS_PORT": str(port)}
+    environ = {**own, **environ}
     async with shared_socket() as sockets, AsyncExitStack() as running:
         old = await running.enter_async_context(
             instance("old", folder, sockets, environ, options=options)
@@ -45,6 +70,7 @@ async def upgrade(
             await openrouter.wait_until(lambda: len(openrouter.completions) >= streams * 2)
             load_.begin()
             await load_.more(rest)
+            (before,) = await tellers(port)
             new = await running.enter_async_context(
                 instance("new", folder, sockets, environ, options=options)
             )
@@ -52,6 +78,9 @@ async def upgrade(
             assert await new.health() == HTTPStatus.OK
             end(old)
             await old.heard("STOPPING=1")
+            # The numbers are of who takes over, from the first moment on.
+            (after,) = await tellers(port)
+            assert after > before
             await load_.more(rest)
             # It is not gone, for the sake of those who came before.
             assert old.process.returncode is None
@@ -86,3 +115,28 @@ async def test_an_upgrade_of_workers_under_much_load_does_not_either(
         streams=20,
         rest=200,
     )
+
+
+async def test_until_it_is_of_use_a_new_server_tells_no_numbers(
+    tmp_path: Path, openrouter: FakeOpenRouter
+) -> None:
+    port = free_port()
+    environ = {**openrouter_environ(openrouter), "CHUK_METRICS_PORT": str(port)}
+    async with shared_socket() as sockets, AsyncExitStack() as running:
+        old = await running.enter_async_context(instance("old", tmp_path, sockets, environ))
+        await well(old)
+        (before,) = await tellers(port)
+        # Without a list of models, and with none to be had, it is of no use yet.
+        (tmp_path / "data/catalog.json").unlink()
+        openrouter.fail("/models", Fault(hang=True))
+        new = await running.enter_async_context(instance("new", tmp_path, sockets, environ))
+        assert await first_health(new) != HTTPStatus.OK
+        assert await tellers(port) == {before}
+        openrouter.mend()
+        openrouter.release.set()
+        await new.heard("READY=1")
+        end(old)
+        await old.heard("STOPPING=1")
+        assert before not in await tellers(port)
+        end(new)
+        assert (await old.ended(), await new.ended()) == (0, 0)

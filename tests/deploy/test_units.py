@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from chuk.settings import load
 from tests.deploy.instances import REPOSITORY
 from tests.fakes.systemd_units import read_unit
 
@@ -61,8 +62,33 @@ def test_the_unit_sets_what_an_operator_counts_on() -> None:
     assert service["Type"] == "notify" and unit.seconds("WatchdogSec", 0) > 0
     assert int(service["LimitNOFILE"]) >= 65_536
     assert service["MemoryMax"] and service["TasksMax"]
+    # Else one child that is killed for want of memory would take the whole service with it.
+    assert service["OOMPolicy"] == "continue"
     assert unit.one("Service", "LoadCredential") == "chuk:/etc/chuk/credentials"
     assert unit.all("Service", "Sockets") == ["chuk.socket"]
+
+
+def test_a_deployed_server_tells_its_numbers_and_has_no_console(tmp_path: Path) -> None:
+    own = tmp_path / "chuk.toml"
+    unit = read_unit(UNITS, RUN)
+    (config,) = (
+        assignment.partition("=")[2].replace("/etc/chuk/chuk.toml", str(own))
+        for assignment in unit.all("Service", "Environment")
+        if assignment.startswith("CHUK_CONFIG=")
+    )
+    own.write_text("")
+    deployed = load({"CHUK_CONFIG": config}, directory=REPOSITORY)
+    assert (deployed.metrics.host, deployed.metrics.port) == ("127.0.0.1", 9464)
+    assert deployed.server.console == "off"
+    own.write_text('[metrics]\nport = 0\n[server]\nconsole = "on"\n')
+    otherwise = load({"CHUK_CONFIG": config}, directory=REPOSITORY)
+    assert (otherwise.metrics.port, otherwise.server.console) == (0, "on")
+    assert otherwise.server.shutdown_grace == deployed.server.shutdown_grace
+
+
+def test_prometheus_asks_where_a_deployed_server_tells() -> None:
+    asked = (REPOSITORY / "config/prometheus/prometheus.yml").read_text("utf-8")
+    assert '"127.0.0.1:9464"' in asked
 
 
 def test_no_secret_stands_in_a_unit() -> None:

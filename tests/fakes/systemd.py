@@ -235,7 +235,11 @@ class FakeSystemd:
             name, _, value = assignment.partition("=")
             for mark, place in places.items():
                 value = value.replace(mark, place)
-            environ[name] = str(self._below(value)) if value.startswith("/") else value
+            paths = [
+                str(self._below(each)) if each.startswith("/") else each
+                for each in value.split(":")
+            ]
+            environ[name] = ":".join(paths)
         return environ
 
     def _credentials(self, unit: Unit, run: Path) -> Path:

@@ -20,6 +20,7 @@ from tests.harness import RunningServer, openrouter_environ
 from tests.processes import served
 from tests.watch.traffic import value
 
+ENOUGH = 20
 OPEN_METRICS = "application/openmetrics-text"
 
 
@@ -57,7 +58,8 @@ async def test_the_one_who_asks_chooses_the_form(
     server: RunningServer, accept: str, kind: str
 ) -> None:
     site = MetricsSite(server.app[METRICS].families)
-    await site.listen("127.0.0.1", 0)
+    site.reserve("127.0.0.1", 0)
+    await site.open()
     text, told = await text_at(server.client, site.port, Accept=accept)
     await site.close()
     assert told.startswith(kind)
@@ -74,22 +76,43 @@ async def test_the_public_port_has_no_numbers(server: RunningServer) -> None:
 
 async def test_nothing_but_the_numbers_is_there(server: RunningServer) -> None:
     site = MetricsSite(one)
-    await site.listen("127.0.0.1", 0)
+    site.reserve("127.0.0.1", 0)
+    await site.open()
     for path in ("/", "/health", "/v1/models_info"):
         async with server.client.get(f"http://127.0.0.1:{site.port}{path}") as answer:
             assert answer.status == 404
     await site.close()
 
 
-async def test_who_takes_over_listens_beside_until_the_other_leaves(server: RunningServer) -> None:
-    old, new = MetricsSite(one), MetricsSite(one)
-    await old.listen("127.0.0.1", 0)
+async def test_who_takes_over_is_asked_only_once_it_answers(server: RunningServer) -> None:
+    async def other() -> Iterable[Metric]:
+        return [gauge("y", "Text.", 1)]
+
+    old, new = MetricsSite(one), MetricsSite(other)
+    old.reserve("127.0.0.1", 0)
+    await old.open()
     port = old.port
-    await new.listen("127.0.0.1", port)
+    new.reserve("127.0.0.1", port)
+    for _ in range(ENOUGH):
+        # Each over a connection of its own, which the kernel would give to either.
+        text, _ = await text_at(server.client, port, Connection="close")
+        assert "\nx " in text
+    await new.open()
     await old.close()
     await old.close()
-    assert (await text_at(server.client, port))[0]
+    for _ in range(ENOUGH):
+        text, _ = await text_at(server.client, port, Connection="close")
+        assert "\ny " in text
     await new.close()
+
+
+async def test_an_address_that_was_reserved_in_vain_is_free_again() -> None:
+    site = MetricsSite(one)
+    port = free_port()
+    site.reserve("127.0.0.1", port)
+    await site.close()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
 
 
 async def test_a_port_of_somebody_else_is_an_error_that_names_it() -> None:
@@ -98,7 +121,7 @@ async def test_a_port_of_somebody_else_is_an_error_that_names_it() -> None:
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(OSError, match=f"127.0.0.1:{port} for metrics"):
-            await MetricsSite(one).listen("127.0.0.1", port)
+            MetricsSite(one).reserve("127.0.0.1", port)
 
 
 async def test_a_server_tells_its_numbers_while_it_serves(
@@ -118,7 +141,8 @@ async def test_without_a_port_nothing_is_told(tmp_path: Path) -> None:
     settings = load({}, directory=tmp_path).metrics
     assert settings.port == 0
     site = MetricsSite(one)
-    await site.listen_as(settings)
+    site.reserve_as(settings)
+    await site.open()
     with pytest.raises(IndexError):
         assert site.port
     await site.close()
