@@ -20,6 +20,7 @@ from typing import Any, TypeVar, TypeVarTuple
 
 import structlog
 
+from chuk.adapters.sqlite.scheduling import interrupt_nobody
 from chuk.adapters.sqlite.schema import migrate
 from chuk.clock import Clock, utc_now
 from chuk.errors import ServiceUnavailable
@@ -204,6 +205,7 @@ class Database:
         run: Callable[[sqlite3.Connection, list[_Work]], None],
         paces: tuple[float, float],
     ) -> None:
+        interrupt_nobody()
         is_last = False
         begun = pace = 0.0
         while not is_last:
