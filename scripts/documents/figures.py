@@ -35,18 +35,18 @@ class Measured:
     """Figures of a real run. Times are processor time."""
 
     token: ClassVar = Figure(
-        "token", 38.0, "µs", "a paced token", _BENCHMARK, "CPU of a token, 2000 × 10/s"
+        "token", 31.2, "µs", "a paced token", _BENCHMARK, "CPU of a token, 2000 × 10/s"
     )
     turn: ClassVar = Figure(
         "turn",
-        853,
+        721,
         "µs",
         "a turn without its books, its tokens in a burst",
         _BENCHMARK + ", the stage money, without books",
     )
     books_sqlite: ClassVar = Figure(
         "books",
-        265,
+        163,
         "µs",
         "hold, note and settle of a turn, in SQLite",
         _BENCHMARK,
@@ -54,30 +54,38 @@ class Measured:
     )
     books_supabase: ClassVar = Figure(
         "books",
-        2763,
+        1760,
         "µs",
         "the same, over supabase-py",
         _BENCHMARK + ", beside the row of SQLite",
     )
     holds_sqlite: ClassVar = Figure(
         "holds",
-        3129,
+        3157,
         "a second",
         "holds that one SQLite file takes",
         _BENCHMARK,
         "holds, SQLite, 32 turns at once",
     )
     stream_memory: ClassVar = Figure(
-        "stream", 38.1, "KiB", "memory of an open stream", _BENCHMARK, "memory of an open stream"
+        "stream", 37.7, "KiB", "memory of an open stream", _BENCHMARK, "memory of an open stream"
     )
     kept_memory: ClassVar = Figure(
         "kept", 3.5, "KiB", "what a worker keeps of one answer, to be read again", "`EventLog.size`"
     )
     opening: ClassVar = Figure(
-        "opening", 80, "µs", "making an answer known in Redis, on our side", "profile of a worker"
+        "opening",
+        80,
+        "µs",
+        "making an answer known in Redis, on our side; before a round was one call",
+        "profile of a worker",
     )
     batch: ClassVar = Figure(
-        "batch", 36, "µs", "one batch of an answer, on our side (33 to 39)", "profile of a worker"
+        "batch",
+        36,
+        "µs",
+        "one batch of an answer, on our side; before a round was one call",
+        "profile of a worker",
     )
     limit: ClassVar = Figure(
         "limit", 78, "µs", "counting a request in Redis, on our side", "profile of a worker"
