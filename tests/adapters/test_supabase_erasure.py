@@ -130,7 +130,7 @@ async def test_an_answer_404_of_something_else_does_not_count_as_deleted(
     project: FakeSupabaseProject,
 ) -> None:
     await project.add_user(ADA)
-    project.url += "/elsewhere"
+    project.address += "/elsewhere"
     books = books_of(project)
     with pytest.raises(ServiceUnavailable):
         await books.steps[1].run(ADA)
