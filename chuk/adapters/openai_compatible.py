@@ -58,6 +58,10 @@ class OpenAICompatible:
     """
 
     unreachable: type[ServiceUnavailable] = ModelUnavailable
+    # Whether its connections serve one answer after the other. llama.cpp ends each after a streamed
+    # answer without having said so, and what is asked in that moment is lost. Near by, another
+    # connection costs little; with TLS it does not, and there a proxy before the server keeps them.
+    keeps_connections = False
 
     def __init__(
         self,
@@ -97,7 +101,9 @@ class OpenAICompatible:
         del request
         stream = CompletionStream(model_id)
         try:
-            async with self._client.post(url, payload, _headers(address.api_key)) as exchange:
+            alone = not self.keeps_connections and not url.startswith("https:")
+            headers = _headers(address.api_key, alone=alone)
+            async with self._client.post(url, payload, headers, alone=alone) as exchange:
                 del payload
                 if exchange.status != 200 or _media_type(exchange) == "application/json":
                     raise await _refused(exchange, model_id)
@@ -140,9 +146,11 @@ def _media_type(exchange: Exchange) -> str:
     return exchange.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _headers(api_key: str) -> dict[str, str]:
+def _headers(api_key: str, *, alone: bool) -> dict[str, str]:
     # Without compression each event arrives when it was sent, not when a block is full.
     headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+    if alone:
+        headers["Connection"] = "close"
     if api_key:
         headers["Authorization"] = f"Bearer {api_key}"
     return headers

@@ -16,6 +16,7 @@ class OpenRouter(OpenAICompatible):
     """Completions by OpenRouter, from exactly the providers that a request names."""
 
     unreachable = ServiceUnavailable
+    keeps_connections = True
 
     def body(self, request: CompletionRequest) -> dict[str, Any]:
         body = super().body(request)

@@ -81,11 +81,14 @@ class PushClient:
 
     @asynccontextmanager
     async def post(
-        self, url: str, body: bytes, headers: Mapping[str, str]
+        self, url: str, body: bytes, headers: Mapping[str, str], *, alone: bool = False
     ) -> AsyncIterator[Exchange]:
         """Send a request and yield its answer, once its head is there.
 
         Leaving the block before the answer is read to its end closes the connection at once.
+
+        Args:
+            alone: over a connection of its own, that serves no other request.
 
         Raises:
             ConnectFailed, ConnectTimeout: there is no connection; nothing was sent.
@@ -93,7 +96,8 @@ class PushClient:
         """
         origin, head = self._head(url, headers)
         async with self._slots:
-            connection = self._pooled(origin) or await self._connected(origin)
+            pooled = None if alone else self._pooled(origin)
+            connection = pooled or await self._connected(origin)
             exchange = connection.begin()
             try:
                 whole_head = b"%bContent-Length: %d\r\n\r\n" % (head, len(body))
@@ -102,7 +106,8 @@ class PushClient:
                 await exchange.head()
                 yield exchange
             finally:
-                connection.finish(exchange, self._idle.setdefault(origin, deque()).append)
+                idle = self._idle.setdefault(origin, deque())
+                connection.finish(exchange, None if alone else idle.append)
 
     def tick(self, now: float) -> None:
         """Close connections that have been idle for too long; `now` is the event loop's time."""

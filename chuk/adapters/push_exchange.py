@@ -308,10 +308,10 @@ class PushConnection(asyncio.Protocol):
         self._exchange = Exchange(self, self._loop)
         return self._exchange
 
-    def finish(self, exchange: Exchange, when_free: WhenFree) -> None:
+    def finish(self, exchange: Exchange, when_free: WhenFree | None) -> None:
         """End an exchange: `when_free` is called once the connection can serve another.
 
-        It is closed instead where the answer is not whole, and not about to be.
+        It is closed instead where it shall not, or the answer is not whole, and not about to be.
         """
         exchange.resume()
         self._when_free = when_free

@@ -210,6 +210,24 @@ async def test_a_body_that_goes_on_after_its_end_is_left(
             await left.wait()
 
 
+async def test_a_server_that_hangs_up_after_each_answer_loses_no_question(
+    push: PushClient,
+) -> None:
+    async def answer(
+        _head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await reader.readuntil(b"}")
+        writer.write(CHUNKED + framed(chunk("stop", content="Hello") + DONE) + framed(b""))
+        await writer.drain()
+        # Whatever else comes over this connection is not answered.
+        await reader.read(1)
+
+    async with raw_upstream(answer) as url:
+        upstream = OpenAICompatible(push, lambda: Address(url))
+        for _ in range(3):
+            assert text_of(await completed(upstream)) == "Hello"
+
+
 async def test_being_cancelled_leaves_upstream_at_once(
     openrouter: FakeOpenRouter, push: PushClient
 ) -> None:
