@@ -18,7 +18,8 @@ class Sample:
 
     Attributes:
         at: seconds on the machine's steady clock.
-        kib: proportional set size of the server itself.
+        kib: memory of the server itself, its share of what it has in common with its children
+            included; of files that it has loaded nothing: others come and go who share them.
         child_kib: the same of all its children.
         files: open descriptors of the server itself.
     """
@@ -95,7 +96,7 @@ def trend(values: Sequence[float], *, share: float, least: float) -> Trend:
 
 def _kib(pid: int) -> int:
     for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
+        if line.startswith("Pss_Anon:"):
             return int(line.split()[1])
     raise ProcessLookupError(pid)
 
