@@ -8,35 +8,27 @@ than it has turns. Each caller still gets its own transaction: what fails undoes
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar, TypeVarTuple
 
-import structlog
-
+from chuk.adapters.sqlite.connections import empty_log, open_pair, report
 from chuk.adapters.sqlite.scheduling import interrupt_nobody
-from chuk.adapters.sqlite.schema import migrate
 from chuk.clock import Clock, utc_now
 from chuk.errors import ServiceUnavailable
 
 FILE_NAME = "chuk.sqlite3"
 
-_BUSY_TIMEOUT = 5000
-# The log is emptied while nobody writes: whoever still reads an old state is not waited for long.
-_EMPTYING_TIMEOUT = 200
 _MOST_AT_ONCE = 1000
 # A commit costs far more than what stands in it, so that under load they come no faster than
 # this: after one of a single caller, and after one that several shared.
 _PACE = 0.004
 _BUSY_PACE = 0.01
-
-_log = structlog.get_logger(part="sqlite")
 
 Arguments = TypeVarTuple("Arguments")
 Request = TypeVar("Request")
@@ -98,6 +90,7 @@ class Database:
         self._file = file
         self._loop = asyncio.get_running_loop()
         self._is_open = True
+        self._connections = (reader, writer)
         self._writes: _Queue = SimpleQueue()
         self._reads: _Queue = SimpleQueue()
         self._threads = [
@@ -121,7 +114,7 @@ class Database:
             SchemaError: the file is of a newer version than this code.
             ServiceUnavailable: SQLite cannot open it.
         """
-        writer, reader, applied = await asyncio.to_thread(_open, file, clock)
+        writer, reader, applied = await asyncio.to_thread(open_pair, file, clock)
         return cls(file, writer, reader, applied)
 
     async def close(self) -> None:
@@ -130,8 +123,7 @@ class Database:
             self._is_open = False
             self._writes.put(None)
             self._reads.put(None)
-        for thread in self._threads:
-            await asyncio.to_thread(thread.join)
+        await asyncio.to_thread(self._end)
 
     def write(
         self,
@@ -190,7 +182,7 @@ class Database:
         Raises:
             ServiceUnavailable: somebody still reads them, or the disk refuses.
         """
-        await asyncio.to_thread(_empty_log, self._file)
+        await asyncio.to_thread(empty_log, self._file)
 
     def _put(self, queue: _Queue, work: _Work) -> asyncio.Future[Any]:
         if not self._is_open:
@@ -232,58 +224,14 @@ class Database:
             # A loop that was closed has nobody left to tell.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(_tell, batch)
-        connection.close()
 
-
-def _open(file: Path, clock: Clock) -> tuple[sqlite3.Connection, sqlite3.Connection, Sequence[str]]:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        # The books are nobody else's to read; SQLite gives its side files the same mode.
-        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
-        writer = _connect(file)
-        try:
-            writer.execute("PRAGMA journal_mode = WAL")
-            applied = migrate(writer, clock)
-            reader = _connect(file)
-        except BaseException:
-            writer.close()
-            raise
-        reader.execute("PRAGMA query_only = ON")
-    except sqlite3.Error as error:
-        _report(error)
-        raise ServiceUnavailable from error
-    return writer, reader, applied
-
-
-def _connect(file: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        file, isolation_level=None, check_same_thread=False, cached_statements=256
-    )
-    for setting in (
-        f"busy_timeout = {_BUSY_TIMEOUT}",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-        # So that a REPLACE cannot remove an entry of the ledger behind its trigger.
-        "recursive_triggers = ON",
-        "temp_store = MEMORY",
-        # What is deleted is overwritten, so that an erased account leaves no trace.
-        "secure_delete = ON",
-        "journal_size_limit = 67108864",
-    ):
-        connection.execute(f"PRAGMA {setting}")
-    return connection
-
-
-def _empty_log(file: Path) -> None:
-    try:
-        with closing(_connect(file)) as connection:
-            connection.execute(f"PRAGMA busy_timeout = {_EMPTYING_TIMEOUT}")
-            (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    except sqlite3.Error as error:
-        _report(error)
-        raise ServiceUnavailable from error
-    if is_busy:
-        raise ServiceUnavailable
+    def _end(self) -> None:
+        for thread in self._threads:
+            thread.join()
+        # The last to close empties the log into the file. Two that close at the same moment each
+        # take the other for the last one, and the log stays.
+        for connection in self._connections:
+            connection.close()
 
 
 def _write_all(connection: sqlite3.Connection, batch: list[_Work]) -> None:
@@ -324,7 +272,7 @@ def _transaction(connection: sqlite3.Connection, batch: list[_Work]) -> bool:
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         _roll_back(connection)
-        _report(error)
+        report(error)
         for work in batch:
             work.error = work.error or ServiceUnavailable()
     return True
@@ -386,11 +334,6 @@ def _tell(batch: list[_Work]) -> None:
 def _translated(error: Exception) -> Exception:
     """What the disk does is no defect of ours; a broken constraint is."""
     if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
-        _report(error)
+        report(error)
         return ServiceUnavailable()
     return error
-
-
-def _report(error: sqlite3.Error) -> None:
-    reason = getattr(error, "sqlite_errorname", None)
-    _log.error("database_failed", error=type(error).__name__, reason=reason)
