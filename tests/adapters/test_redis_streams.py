@@ -272,6 +272,29 @@ async def test_one_stream_that_redis_does_not_take_keeps_no_other_out(
     await connection.close()
 
 
+async def test_what_redis_does_not_forget_at_once_is_asked_of_it_again(
+    redis_server: RedisServer,
+) -> None:
+    streams, connection = redis_streams(redis_server, "one")
+    long = [Started("turn"), Content([b"x" * 14_000]), Done()]
+    with redis_server.client() as client:
+        for number in range(3):
+            streams.open(f"turn{number}", ADA, MODEL).keep(1, long)
+        await streams.shipper.flush()
+        assert client.exists("chuk:stream:turn0", "chuk:stream:turn2") == 2
+        client.execute_command("ACL", "SETUSER", "default", "-unlink")
+        streams.open("turn3", ADA, MODEL).keep(1, long)  # for which the first has to go
+        await streams.shipper.flush()
+        assert client.exists("chuk:stream:turn0", "chuk:stream:turn3") == 2
+        assert (streams.shipper.waiting, streams.shipper.refused) == (1, 1)
+        client.execute_command("ACL", "SETUSER", "default", "+unlink")
+        await streams.shipper.flush()
+        assert client.keys("chuk:stream:turn0*") == []
+        assert client.zcard(client.keys("chuk:user:*")[0]) == 3
+    assert (streams.shipper.waiting, streams.shipper.running) == (0, {})
+    await connection.close()
+
+
 def whole(server: RedisServer) -> bytes:
     """All that is in Redis: names, fields and values."""
     with server.client() as client:

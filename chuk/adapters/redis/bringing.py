@@ -1,4 +1,4 @@
-"""What is new of several streams, brought to Redis in one call.
+"""What is new of several streams, and what is to be forgotten, brought to Redis in one call.
 
 The call is put into bytes here: the client library takes about as long for one argument as this
 does for ten, and there are a dozen for each answer.
@@ -23,6 +23,7 @@ from chuk.adapters.redis.records import (
     entry_id,
     events_key,
     facts_key,
+    followed_key,
     running_key,
     user_key,
 )
@@ -77,17 +78,30 @@ local function append(facts, events, id, lasts, entry, batch, length, last)
     return added
 end
 
+local function forget(facts, events, followed, index, id)
+    redis.call('UNLINK', facts, events, followed)
+    redis.call('SREM', running, id)
+    redis.call('ZREM', index, id)
+    return id
+end
+
 while at <= #ARGV do
-    local facts, events, kind = KEYS[key], KEYS[key + 1], ARGV[at]
-    local id, lasts, entry, batch, length, last = unpack(ARGV, at + 1, at + 6)
+    local facts, events, kind, id = KEYS[key], KEYS[key + 1], ARGV[at], ARGV[at + 1]
     local done, added
-    key, at = key + 2, at + 7
-    if kind == 'new' then
-        done, added = pcall(open, facts, events, KEYS[key], id, lasts, entry, batch, length, last,
-            {unpack(ARGV, at, at + 3)})
-        key, at = key + 1, at + 4
+    key, at = key + 2, at + 2
+    if kind == 'gone' then
+        done, added = pcall(forget, facts, events, KEYS[key], KEYS[key + 1], id)
+        key = key + 2
     else
-        done, added = pcall(append, facts, events, id, lasts, entry, batch, length, last)
+        local lasts, entry, batch, length, last = unpack(ARGV, at, at + 4)
+        at = at + 5
+        if kind == 'new' then
+            done, added = pcall(open, facts, events, KEYS[key], id, lasts, entry, batch, length,
+                last, {unpack(ARGV, at, at + 3)})
+            key, at = key + 1, at + 4
+        else
+            done, added = pcall(append, facts, events, id, lasts, entry, batch, length, last)
+        end
     end
     if not done or type(added) ~= 'string' then
         local why = added or ''
@@ -124,6 +138,17 @@ class Bringing:
     def append(self, stream_id: str, keep: float, number: int, fields: Fields) -> None:
         """Add a batch, unless one stands there already (an error), or nothing does any more."""
         self._add(b"more", stream_id, keep, number, fields)
+
+    def forget(self, stream_id: str, owner_name: str) -> None:
+        """Leave nothing of a stream."""
+        self._count += 1
+        self._keys += (
+            facts_key(stream_id).encode(),
+            events_key(stream_id).encode(),
+            followed_key(stream_id).encode(),
+            user_key(owner_name).encode(),
+        )
+        self._arguments += (b"gone", stream_id.encode())
 
     async def send(self, client: Redis) -> dict[int, bytes]:
         """What Redis did not take, by its place in the order of calls: `GONE`, or its error."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 from redis.asyncio import Redis
 
 from chuk.adapters.redis.bringing import Bringing
 from chuk.adapters.redis.records import Records
 from chuk.adapters.redis.shipment import Shipment
-from chuk.adapters.redis.writing import finish, forget
+from chuk.adapters.redis.writing import finish
 from chuk.chat.event_log import Place, Stretch
 from chuk.chat.events import TurnEvent
 from chuk.logs import log_failure
@@ -21,17 +22,25 @@ Carried = tuple[Shipment, Place, bytes | None]
 class Load:
     """A batch of each of these streams.
 
+    Args:
+        gone: streams that are not kept any more, and whose they were.
+
     Attributes:
         carried: how it went, once it is brought.
         over: nothing more is to be brought of these.
+        forgotten: the same of those that are gone.
     """
 
-    def __init__(self, records: Records, process: str, some: Sequence[Shipment]) -> None:
+    def __init__(
+        self, records: Records, process: str, some: Sequence[Shipment], gone: Mapping[str, UUID]
+    ) -> None:
         self.carried: list[Carried] = []
         self.over: list[Shipment] = []
+        self.forgotten: list[tuple[str, bytes | None]] = []
         self._records = records
         self._process = process
         self._some = some
+        self._gone = gone
 
     async def carry(self, client: Redis) -> None:
         """Bring it.
@@ -40,8 +49,15 @@ class Load:
             RedisError: Redis does not answer.
         """
         bringing, sent = Bringing(self._process), list[tuple[Shipment, Place]]()
+        gone, delivered = dict(self._gone), list[Shipment]()
         for shipment in self._some:
-            if not shipment.is_whole or shipment.is_delivered:
+            if not shipment.is_whole:
+                # Over a bound, or erased: others shall not know a part of it either.
+                gone[shipment.id] = shipment.inner.owner
+                self.over.append(shipment)
+                continue
+            if shipment.is_delivered:
+                delivered.append(shipment)
                 self.over.append(shipment)
                 continue
             events, place = shipment.batch()
@@ -52,14 +68,18 @@ class Load:
             except Exception as error:
                 # A defect of one must not keep the others from Redis, nor be hidden.
                 log_failure("streams", error, stream=shipment.id)
-                shipment.is_broken = True
+                gone[shipment.id] = shipment.inner.owner
                 self.over.append(shipment)
             else:
                 sent.append((shipment, place))
+        names = {owner: self._records.seals.name_of(owner) for owner in set(gone.values())}
+        for stream_id, owner in gone.items():
+            bringing.forget(stream_id, names[owner])
         untaken = await bringing.send(client)
-        if self.over:
-            await self._part_with(client, self.over)
+        if delivered:
+            await self._finish(client, delivered)
         self.carried = [(*one, untaken.get(index)) for index, one in enumerate(sent)]
+        self.forgotten = [(each, untaken.get(index)) for index, each in enumerate(gone, len(sent))]
 
     def _add(
         self,
@@ -76,21 +96,8 @@ class Load:
         else:
             bringing.append(shipment.id, inner.keep_for, number, fields)
 
-    async def _part_with(self, client: Redis, over: Sequence[Shipment]) -> None:
+    async def _finish(self, client: Redis, delivered: Sequence[Shipment]) -> None:
         pipeline = client.pipeline(transaction=False)
-        # Over a bound, or erased: others shall not know a part of it either.
-        forgotten: list[Shipment] = []
-        for shipment in over:
-            if shipment.is_whole and not shipment.is_broken:
-                finish(pipeline, shipment.id, shipment.inner.keep_for, self._process)
-            else:
-                forgotten.append(shipment)
-        if forgotten:
-            owners = {shipment.inner.owner for shipment in forgotten}
-            names = {owner: self._records.seals.name_of(owner) for owner in owners}
-            forget(
-                pipeline,
-                {shipment.id: names[shipment.inner.owner] for shipment in forgotten},
-                self._process,
-            )
+        for shipment in delivered:
+            finish(pipeline, shipment.id, shipment.inner.keep_for, self._process)
         await pipeline.execute(raise_on_error=False)

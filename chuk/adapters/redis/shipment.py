@@ -25,7 +25,6 @@ class Shipment:
         is_new: Redis knows nothing of it.
         is_known: that is certain; not so after a call that nobody answered.
         is_delivered: all of it is there, its end included.
-        is_broken: it cannot be put into bytes.
         is_over: nothing more is brought: it is done, or it cannot be.
     """
 
@@ -36,7 +35,6 @@ class Shipment:
         "_seal_of",
         "id",
         "inner",
-        "is_broken",
         "is_delivered",
         "is_known",
         "is_new",
@@ -55,7 +53,7 @@ class Shipment:
         self.inner = inner
         self.waits_since = 0.0
         self.is_new = self.is_known = True
-        self.is_queued = self.is_delivered = self.is_broken = self.is_over = False
+        self.is_queued = self.is_delivered = self.is_over = False
         self._seal_of = seal_of
         self._seal: StreamSeal | None = None
         self._queue = queue

@@ -7,8 +7,10 @@ for Redis, nothing is kept twice, and after an outage each log goes on from wher
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
+from uuid import UUID
 
 from redis.asyncio import Redis
 
@@ -31,8 +33,9 @@ _INTERVAL = 0.025
 _MAY_END_WITHIN = 0.02
 _SHARE = 10.0
 _LONGEST_INTERVAL = 1.0
-# At most so many streams in one pipeline: everything else has to be let through.
+# At most so many streams in one call: everything else has to be let through.
 _AT_ONCE = 16
+_FORGOTTEN_AT_ONCE = 64
 _STANDS_ALREADY = b"The ID specified"
 # Seconds between two warnings that Redis takes nothing.
 _COMPLAINT_INTERVAL = 60.0
@@ -57,6 +60,8 @@ class Shipper:
         self._process = process
         self._time = asyncio.get_running_loop().time
         self._queue: list[Shipment] = []
+        # What Redis is to forget: whose it is, and when it is forgotten there by itself.
+        self._gone: dict[str, tuple[UUID, float]] = {}
         self._complained_at = float("-inf")
         self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -64,12 +69,13 @@ class Shipper:
 
     @property
     def waiting(self) -> int:
-        """How many streams have something to bring."""
-        return len(self._queue)
+        """How many streams have something to bring, or are to be forgotten."""
+        return len(self._queue) + len(self._gone)
 
     def begin(self, recording: MemoryRecording) -> Shipment:
         """The same recording, brought to Redis as it grows."""
-        shipment = self.running[recording.id] = self._shipment(recording)
+        shipment = Shipment(recording, self.records.seals.of, self.queue)
+        self.running[recording.id] = shipment
         return shipment
 
     def queue(self, shipment: Shipment) -> None:
@@ -82,7 +88,11 @@ class Shipper:
 
     def give_up(self, recording: MemoryRecording) -> None:
         """It is not kept here any more, so not in Redis either."""
-        self.queue(self.running.get(recording.id) or self._shipment(recording))
+        if (shipment := self.running.get(recording.id)) is not None:
+            self._let_go(shipment)
+        kept_until = self._time() + recording.keep_for + MARGIN
+        self._gone[recording.id] = (recording.owner, kept_until)
+        self._wake.set()
 
     def start(self) -> None:
         """Begin to bring."""
@@ -99,7 +109,7 @@ class Shipper:
 
     async def flush(self) -> None:
         """Bring all that is there by now, if Redis answers."""
-        while self._queue and await self.ship():
+        while (self._queue or self._gone) and await self.ship():
             pass
 
     async def ship(self, *, at: float | None = None, only_new: bool = False) -> bool:
@@ -122,11 +132,15 @@ class Shipper:
                     queue.append(each)
             is_brought = False
             try:
-                while queue:
+                gone = {} if only_new else {key: owner for key, (owner, _) in self._gone.items()}
+                while queue or gone:
                     some, queue = queue[:_AT_ONCE], queue[_AT_ONCE:]
-                    if not await self._ship(some):
+                    part = dict(islice(gone.items(), _FORGOTTEN_AT_ONCE))
+                    if not await self._ship(some, part):
                         return False
-                    if queue:
+                    for stream_id in part:
+                        del gone[stream_id]
+                    if queue or gone:
                         await asyncio.sleep(0)
                 is_brought = True
                 return True
@@ -154,10 +168,11 @@ class Shipper:
             if inner.over_at is not None and now - inner.over_at >= inner.keep_for + MARGIN:
                 self._let_go(shipment)
         self._queue = [each for each in self._queue if not each.is_over]
+        self._gone = {key: gone for key, gone in self._gone.items() if gone[1] > now}
 
     def nudge(self) -> None:
         """Try again what could not be brought."""
-        if self._queue:
+        if self._queue or self._gone:
             self._wake.set()
 
     async def refresh(self) -> None:
@@ -201,20 +216,24 @@ class Shipper:
                 await asyncio.sleep(_LONGEST_INTERVAL)
             await asyncio.sleep(_INTERVAL)
 
-    async def _ship(self, some: Sequence[Shipment]) -> bool:
-        """Bring a batch of each; false where Redis does not take it, and it is still to do."""
+    async def _ship(self, some: Sequence[Shipment], gone: Mapping[str, UUID]) -> bool:
+        """Bring a batch of each, and let what is gone be forgotten.
+
+        False where Redis does not take it, and it is still to do.
+        """
         some = [shipment for shipment in some if not shipment.is_over]
         for shipment in some:
             shipment.is_queued = False
         is_brought = False
         try:
             await self._look_back([shipment for shipment in some if not shipment.is_known])
-            load = Load(self.records, self._process, some)
+            load = Load(self.records, self._process, some, gone)
             await self._connection.run(load.carry)
             for shipment in load.over:
                 self._let_go(shipment)
+            kept = [one for one in load.forgotten if not self._conclude_forgetting(*one)]
             refused = [one for one in load.carried if not self._conclude(*one)]
-            is_brought = not refused
+            is_brought = not refused and not kept
         except RedisAway:
             return False
         finally:
@@ -243,6 +262,13 @@ class Shipper:
                 self._note_refusal(error)
                 return False
         return True
+
+    def _conclude_forgetting(self, stream_id: str, error: bytes | None) -> bool:
+        if error is None:
+            self._gone.pop(stream_id, None)
+        else:
+            self._note_refusal(error)
+        return error is None
 
     async def _look_back(self, some: Sequence[Shipment]) -> None:
         """Ask Redis how much of these it has."""
@@ -274,9 +300,6 @@ class Shipper:
         if now - self._complained_at >= _COMPLAINT_INTERVAL:
             self._complained_at = now
             _log.warning("streams_refused", error=code_of(error), refused=self.refused)
-
-    def _shipment(self, recording: MemoryRecording) -> Shipment:
-        return Shipment(recording, self.records.seals.of, self.queue)
 
     def _let_go(self, shipment: Shipment) -> None:
         shipment.is_over = True
