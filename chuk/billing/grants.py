@@ -64,14 +64,12 @@ class Grants:
         """
         for reversal in invoice.reversals:
             amount = 0 if reversal.is_undone else ceil(self._per_period * reversal.part)
-            taken = await self._ledger.take_back(
+            await self._ledger.take_back(
                 user_id, grant_reference(invoice.id), MicroEuro(amount), reversal.reference
             )
-            if reversal.is_undone and taken:
-                # It was taken while the money was away. Of the same period, or it lapses at once.
-                await self._ledger.grant(
-                    user_id, taken, f"{reversal.reference}:undone", period=invoice.period_start
-                )
+            if reversal.is_undone:
+                # What was taken while the money was away.
+                await self._ledger.give_back(user_id, reversal.reference)
 
     async def _end(self, user_id: UUID, subscription_id: str, state: CustomerState) -> list[str]:
         """Lapse what is left of an ended subscription, but nothing that a later one paid for.

@@ -118,6 +118,15 @@ class LedgerStore(Protocol):
         """
         ...
 
+    async def give_back(self, user_id: UUID, reference: str) -> MicroEuro:
+        """Undo the `take_back` of this reference, once: the money came back.
+
+        Gives what it took, unless its grant has lapsed since; `allocated` stays, for nothing new
+        was paid. The grant can then be taken back as if nothing had been. Returns what was given;
+        for a repeat, what it gave then; 0 where nothing was taken.
+        """
+        ...
+
     async def lapse(self, user_id: UUID, reference: str) -> MicroEuro:
         """End the present credits (the subscription ended); returns how much, a repeat 0.
 

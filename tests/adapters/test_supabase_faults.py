@@ -35,6 +35,7 @@ CALLS: dict[str, Callable[[SupabaseBooks], Awaitable[object]]] = {
     "defer": lambda b: b.ledger.defer("turn", LATER),
     "grant": lambda b: b.ledger.grant(ADA, ONE, "in_1", NOW),
     "take_back": lambda b: b.ledger.take_back(ADA, "in_1", ONE, "re_1"),
+    "give_back": lambda b: b.ledger.give_back(ADA, "re_1"),
     "lapse": lambda b: b.ledger.lapse(ADA, "ended"),
     "purse": lambda b: b.ledger.purse(ADA),
     "spending_cap": lambda b: b.ledger.spending_cap(ADA),
@@ -141,6 +142,7 @@ async def test_an_answer_that_was_lost_is_found_again_by_asking_again(
     settled = await twice(lambda: ledger.settle("turn", MicroEuro(120), usage()))
     assert settled == Resolved(MicroEuro(120), is_new=False)
     assert await twice(lambda: ledger.take_back(ADA, "in_1", MicroEuro(80), "re_1")) == 80
+    assert await twice(lambda: ledger.give_back(ADA, "re_1")) == 80
     assert await twice(lambda: ledger.lapse(ADA, "ended")) == 0
     purse = await ledger.purse(ADA)
     assert (purse.available, purse.held) == (0, 0)

@@ -271,6 +271,32 @@ async def test_a_dispute_won_after_its_period_gives_nothing_of_the_present_one(
     assert (await till.purse()).available == PAID
 
 
+async def test_a_won_dispute_leaves_a_period_worth_what_a_period_is_worth(
+    till: Till, account: StripeAccount
+) -> None:
+    subscription = await till.subscribe()
+    dispute = account.dispute(subscription["latest_invoice"], 1000)
+    await look(till)
+    dispute["status"] = "won"
+    await till.subscriptions.sync(USER)
+    status = await till.status()
+    assert (status.credits_remaining, status.credits_total) == (PAID, PAID)
+
+
+async def test_a_refund_after_a_won_dispute_takes_back_all_that_it_is_about(
+    till: Till, account: StripeAccount
+) -> None:
+    subscription = await till.subscribe()
+    dispute = account.dispute(subscription["latest_invoice"])
+    await look(till)
+    dispute["status"] = "won"
+    await till.subscriptions.sync(USER)
+    account.refund(subscription["latest_invoice"])
+    await look(till)
+    assert (await till.purse()).available == 0
+    assert await till.ledger.verify() == []
+
+
 async def test_a_mere_inquiry_takes_nothing(till: Till, account: StripeAccount) -> None:
     subscription = await till.subscribe()
     account.dispute(subscription["latest_invoice"], status="warning_needs_response")

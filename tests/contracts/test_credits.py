@@ -234,6 +234,50 @@ async def test_what_holds_give_back_of_a_grant_asked_back_in_part_stays(
     assert (await left(books))[0] == 3_000
 
 
+async def test_a_refund_undone_gives_back_what_it_took_once_and_as_if_nothing_had_been(
+    books: BooksUnderTest,
+) -> None:
+    await grant(books, 10_000, "in_1", JANUARY)
+    assert await books.ledger.take_back(ADA, "in_1", MicroEuro(4_000), "re_1") == 4_000
+    given = await asyncio.gather(*(books.ledger.give_back(ADA, "re_1") for _ in range(10)))
+    assert set(given) == {4_000}
+    assert await left(books) == (10_000, 10_000)
+    assert await books.ledger.take_back(ADA, "in_1", MicroEuro(10_000), "re_2") == 10_000
+    assert await left(books) == (0, 10_000)
+    assert list(await books.ledger.verify()) == []
+
+
+async def test_a_refund_of_a_lapsed_grant_that_is_undone_gives_nothing(
+    books: BooksUnderTest,
+) -> None:
+    await grant(books, 10_000, "in_1", JANUARY)
+    await books.ledger.take_back(ADA, "in_1", MicroEuro(4_000), "re_1")
+    await grant(books, 10_000, "in_2", FEBRUARY)
+    assert await books.ledger.give_back(ADA, "re_1") == 0
+    assert await left(books) == (10_000, 10_000)
+
+
+async def test_a_refund_that_never_was_or_is_somebody_elses_gives_nothing(
+    books: BooksUnderTest,
+) -> None:
+    await grant(books, 10_000, "in_1", JANUARY)
+    await books.ledger.take_back(ADA, "in_1", MicroEuro(4_000), "re_1")
+    await books.ledger.purse(BOB)
+    assert await books.ledger.give_back(ADA, "re_2") == 0
+    assert await books.ledger.give_back(BOB, "re_1") == 0
+    assert await left(books) == (6_000, 10_000)
+
+
+async def test_what_an_earlier_version_gave_back_as_a_grant_is_not_given_again(
+    books: BooksUnderTest,
+) -> None:
+    await grant(books, 10_000, "in_1", JANUARY)
+    await books.ledger.take_back(ADA, "in_1", MicroEuro(4_000), "re_1")
+    await grant(books, 4_000, "re_1:undone", JANUARY)
+    assert await books.ledger.give_back(ADA, "re_1") == 0
+    assert (await left(books))[0] == 10_000
+
+
 @pytest.mark.parametrize("owner", [None, BOB])
 async def test_a_refund_of_a_grant_that_is_not_the_users_takes_nothing_yet(
     books: BooksUnderTest, owner: object

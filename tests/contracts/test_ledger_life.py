@@ -66,6 +66,16 @@ class ModelGrant:
 
 
 @dataclass
+class ModelTakeBack:
+    """What the model knows of a part of a grant that was taken back."""
+
+    grant: str
+    taken: int
+    asked: int
+    given: int | None = None
+
+
+@dataclass
 class Model:
     """The purse as the port describes it.
 
@@ -82,6 +92,7 @@ class Model:
     excess: int = 0
     holds: dict[str, ModelHold] = field(default_factory=dict)
     grants: dict[str, ModelGrant] = field(default_factory=dict)
+    refunds: dict[str, ModelTakeBack] = field(default_factory=dict)
     key_spent: Counter[tuple[int, int]] = field(default_factory=Counter)
 
     def key_left(self, now: datetime) -> int:
@@ -144,7 +155,7 @@ class Model:
         self._mark_holds()
         return lapsed
 
-    def take_back(self, grant_name: str, amount: int) -> int:
+    def take_back(self, grant_name: str, amount: int, name: str) -> int:
         grant = self.grants[grant_name]
         taken = 0
         if grant.epoch == self.epoch:
@@ -154,7 +165,18 @@ class Model:
         grant.taken += taken
         grant.asked += amount
         self.available -= taken
+        self.refunds[name] = ModelTakeBack(grant_name, taken, amount)
         return taken
+
+    def give_back(self, name: str) -> int:
+        refund = self.refunds[name]
+        if refund.given is None:
+            grant = self.grants[refund.grant]
+            refund.given = refund.taken if grant.epoch == self.epoch else 0
+            grant.taken -= refund.given
+            grant.asked -= refund.asked
+            self.available += refund.given
+        return refund.given
 
     def _mark_holds(self) -> None:
         for hold in self.holds.values():
@@ -168,6 +190,7 @@ class LedgerLife(RuleBasedStateMachine):
 
     holds = Bundle("holds")
     grants = Bundle("grants")
+    refunds = Bundle("refunds")
 
     def __init__(self) -> None:
         super().__init__()
@@ -268,13 +291,20 @@ class LedgerLife(RuleBasedStateMachine):
         self.run(ledger.purse(ADA))
         assert self.call(lambda: ledger.lapse(ADA, name), lambda _: 0) == self.model.lapse()
 
-    @rule(grant=grants, amount=AMOUNTS)
-    def take_back(self, grant: str, amount: int) -> None:
+    @rule(target=refunds, grant=grants, amount=AMOUNTS)
+    def take_back(self, grant: str, amount: int) -> str:
         name, ledger = self.name("refund"), self.books.ledger
         taken = self.call(
             lambda: ledger.take_back(ADA, grant, MicroEuro(amount), name), lambda answer: answer
         )
-        assert taken == self.model.take_back(grant, amount)
+        assert taken == self.model.take_back(grant, amount, name)
+        return name
+
+    @rule(refund=refunds)
+    def give_back(self, refund: str) -> None:
+        ledger = self.books.ledger
+        given = self.call(lambda: ledger.give_back(ADA, refund), lambda answer: answer)
+        assert given == self.model.give_back(refund)
 
     @rule(data=st.data())
     def repeat(self, data: st.DataObject) -> None:

@@ -18,6 +18,10 @@ _TAKEN = """
 SELECT coalesce(sum(-available_change), 0), coalesce(sum(asked), 0)
 FROM ledger_entries WHERE about = ? AND kind = 'adjust'
 """
+_TAKEN_UNDER = """
+SELECT about, -available_change, asked FROM ledger_entries
+WHERE reference = 'adjust:' || ? AND user_id = ?
+"""
 _ALLOCATE = "UPDATE purses SET allocated = ?, period = ?, epoch = ? WHERE user_id = ?"
 
 
@@ -100,6 +104,37 @@ def take_back(
         asked=amount,
     )
     return MicroEuro(taking)
+
+
+def give_back(
+    connection: sqlite3.Connection, user_id: UUID, reference: str, clock: Clock
+) -> MicroEuro:
+    """`LedgerStore.give_back`."""
+    undone = f"{reference}:undone"
+    repeated = entries.find(connection, EntryKind.ADJUST, undone)
+    if repeated is not None:
+        return MicroEuro(repeated.available_change)
+    purse = find_purse(connection, user_id)
+    row = connection.execute(_TAKEN_UNDER, (reference, user_id.bytes)).fetchone()
+    # Earlier versions gave it back as a grant of its own.
+    is_done = entries.find(connection, EntryKind.GRANT, undone) is not None
+    if purse is None or row is None or is_done or is_locked(connection, user_id):
+        return MicroEuro(0)
+    grant_reference, taken, asked = row
+    granted = entries.find(connection, EntryKind.GRANT, grant_reference)
+    giving = taken if granted is not None and granted.epoch == purse.epoch else 0
+    if asked:
+        entries.enter(
+            connection,
+            user_id.bytes,
+            EntryKind.ADJUST,
+            undone,
+            giving,
+            microseconds(clock()),
+            about=grant_reference,
+            asked=-asked,
+        )
+    return MicroEuro(giving)
 
 
 def lapse(

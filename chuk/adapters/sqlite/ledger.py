@@ -110,6 +110,10 @@ class SqliteLedger:
             grants.take_back, user_id, grant_reference, int(amount), reference, self._clock
         )
 
+    async def give_back(self, user_id: UUID, reference: str) -> MicroEuro:
+        """Undo a `take_back`, once."""
+        return await self._database.write(grants.give_back, user_id, reference, self._clock)
+
     async def lapse(self, user_id: UUID, reference: str) -> MicroEuro:
         """End the present credits."""
         return await self._database.write(

@@ -147,6 +147,16 @@ class SupabaseLedger:
             now=self._clock(),
         )
 
+    async def give_back(self, user_id: UUID, reference: str) -> MicroEuro:
+        """See the port."""
+        return await self._project.call(
+            "give_back",
+            answers.micro_euro,
+            user_id=user_id,
+            reference=reference,
+            now=self._clock(),
+        )
+
     async def lapse(self, user_id: UUID, reference: str) -> MicroEuro:
         """See the port."""
         return await self._project.call(
