@@ -92,6 +92,7 @@ from chuk.web.middlewares import (
     limit_rates,
     render_errors,
     require_auth,
+    require_right,
 )
 from chuk.web.open_sockets import OpenSockets
 from chuk.web.openapi import openapi_document
@@ -280,6 +281,7 @@ async def build_app(settings: Settings, embedded: Embedded = ALONE) -> web.Appli
             limit_bodies(routes),
             require_auth(routes, bearers, rate_limits, addresses, locks),
             limit_rates(routes, rate_limits, addresses),
+            require_right(routes, locks),
         ]
     )
     root.on_response_prepare.append(add_headers)

@@ -3,11 +3,12 @@
 1. `identify`: the request's id, and one log line and one count when it is over
 2. `render_errors`: every error, the framework's own included, in the client's wire profile
 3. `limit_bodies`: a body that announces itself as too large is refused unread
-4. `require_auth`: a principal whose account is not locked, and whose API key, if it is one, may
-   do this; for every route that does not say otherwise
+4. `require_auth`: a principal, for every route that does not say otherwise
 5. `limit_rates`: the user's or the address's bucket
+6. `require_right`: the principal's account is not locked, and its API key, if it is one, may do
+   this; counted before, so that whoever is refused is limited too
 
-Preflights pass 3 to 5: browsers send them without a token.
+Preflights pass 3 to 6: browsers send them without a token.
 """
 
 from __future__ import annotations
@@ -155,26 +156,21 @@ def require_auth(
         if route is None or route.auth is Auth.NONE:
             return await handler(request)
         try:
-            principal = await authenticate(request, verifier)
+            await authenticate(request, verifier)
         except Unauthorized as failure:
             if route.auth is Auth.BEARER:
-                if isinstance(failure, TokenExpired) and failure.user_id is not None:
-                    # Of an erased account it is no use to sign in again.
-                    await locks.check(failure.user_id)
                 decision = await rate_limits.take("address", addresses.of(request))
                 request[RATE_DECISION] = decision
                 if not decision.allowed:
                     raise RateLimited(
                         retry_after=decision.retry_after, limit=decision.limit
                     ) from None
+                if isinstance(failure, TokenExpired) and failure.user_id is not None:
+                    # Of an erased account it is no use to sign in again.
+                    await locks.check(failure.user_id)
                 raise
             # A browser sees nothing of an HTTP error before the upgrade: the socket says it.
             request[AUTH_FAILURE] = failure
-        else:
-            if route.auth is Auth.BEARER and not route.allows_locked:
-                await locks.check(principal.user_id)
-            if route.auth is Auth.BEARER:
-                require_scope(principal, route.scope)
         return await handler(request)
 
     return middleware
@@ -201,6 +197,24 @@ def limit_rates(
         request[RATE_DECISION] = decision
         if not decision.allowed:
             raise RateLimited(retry_after=decision.retry_after, limit=decision.limit)
+        return await handler(request)
+
+    return middleware
+
+
+def require_right(
+    routes: RouteTable, locks: LockedAccounts
+) -> Callable[..., Awaitable[web.StreamResponse]]:
+    """Refuse a locked account, and an API key without the scope that the route needs."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Next) -> web.StreamResponse:
+        route, principal = routes.of(request), request.get(PRINCIPAL)
+        # A socket's messages are each looked at by themselves.
+        if route is not None and route.auth is Auth.BEARER and principal is not None:
+            if not route.allows_locked:
+                await locks.check(principal.user_id)
+            require_scope(principal, route.scope)
         return await handler(request)
 
     return middleware

@@ -137,6 +137,17 @@ async def test_messages_on_an_open_socket_are_refused(server: RunningServer) -> 
         assert await refused(socket) == "FORBIDDEN"
 
 
+async def test_messages_of_a_deleted_account_are_limited_like_any_others(
+    start_server: StartServer,
+) -> None:
+    async with start_server(CHUK_LIMIT_CHAT="2") as server:
+        await delete(server)
+        async with server.socket() as socket:
+            for code in ("FORBIDDEN", "FORBIDDEN", "RATE_LIMITED"):
+                await socket.send_json(message())
+                assert await refused(socket) == code
+
+
 @pytest.mark.parametrize("seconds", [600, -60])
 async def test_a_new_socket_is_told_why_it_is_refused(server: RunningServer, seconds: int) -> None:
     await delete(server)

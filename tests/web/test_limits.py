@@ -234,6 +234,40 @@ async def test_failed_authentication_is_counted_per_address(start_server: StartS
             assert answer.status == 200
 
 
+@pytest.mark.parametrize("is_expired", [False, True])
+async def test_a_deleted_account_is_limited_like_any_other(
+    start_server: StartServer, is_expired: bool
+) -> None:
+    async with start_server(CHUK_LIMIT_OTHER="3", CHUK_LIMIT_ADDRESS="2") as server:
+        url, headers = server.url, server.bearer()
+        async with server.client.delete(f"{url}/v1/user/delete-account", headers=headers) as gone:
+            assert gone.status == 200
+        # It took one of the account's three.
+        headers = server.bearer(seconds=-60 if is_expired else 60)
+        for status in (403, 403, 429):
+            async with server.client.get(f"{url}/v1/user/status", headers=headers) as answer:
+                assert answer.status == status
+                assert answer.headers["X-RateLimit-Limit"] == ("2" if is_expired else "3")
+
+
+async def test_a_key_that_may_not_do_this_is_limited_like_any_other(
+    start_server: StartServer,
+) -> None:
+    async with start_server(CHUK_LIMIT_CHAT="2") as server:
+        wish = {"name": "Pictures", "scopes": ["images"]}
+        async with server.client.post(
+            f"{server.url}/v1/user/api-keys", headers=server.bearer(), json=wish
+        ) as made:
+            assert made.status == 200, await made.text()
+            key = (await made.json())["data"]["key"]
+        for status in (403, 403, 429):
+            async with server.client.post(
+                f"{server.url}/v1/ai/chat", headers={"Authorization": f"Bearer {key}"}, json={}
+            ) as answer:
+                assert answer.status == status
+                assert answer.headers["X-RateLimit-Limit"] == "2"
+
+
 @pytest.mark.parametrize("path", ["/", "/openapi.json", "/v1/models_info", "/nowhere"])
 async def test_what_needs_no_token_is_counted_per_address(
     start_server: StartServer, path: str

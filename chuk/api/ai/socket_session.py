@@ -230,6 +230,9 @@ class SocketSession:
         decision = await self._rate_limits.take(bucket, str(principal.user_id))
         if not decision.allowed:
             raise RateLimited(retry_after=decision.retry_after, limit=decision.limit)
+        # Counted before, so that whoever is refused is limited too.
+        await self._locks.check(principal.user_id)
+        require_scope(principal, Scope.CHAT)
         return principal
 
     def _check_open(self) -> None:
@@ -262,15 +265,13 @@ class SocketSession:
                 raise self._auth_failure or Unauthorized()
             await self._verifier.check(self._principal)
         except Unauthorized as error:
-            if isinstance(error, TokenExpired) and error.user_id is not None:
-                await self._locks.check(error.user_id)
             decision = await self._rate_limits.take("address", self._address)
             if not decision.allowed:
                 limited = RateLimited(retry_after=decision.retry_after, limit=decision.limit)
                 raise _Strike(limited) from None
+            if isinstance(error, TokenExpired) and error.user_id is not None:
+                await self._locks.check(error.user_id)
             raise _Strike(error) from None
-        await self._locks.check(self._principal.user_id)
-        require_scope(self._principal, Scope.CHAT)
         return self._principal
 
     async def _refuse(self, error: ChukError, message_id: MessageId | None) -> None:
