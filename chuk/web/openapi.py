@@ -13,6 +13,7 @@ from chuk import __version__
 from chuk.errors import (
     ChukError,
     FileTooLarge,
+    Forbidden,
     IdempotencyConflict,
     InternalError,
     InvalidRequest,
@@ -222,7 +223,8 @@ def _failures(path: str, route: Route) -> dict[str, Any]:
     for_openai = is_openai_path(path)
     errors: list[type[ChukError]] = [InternalError, InvalidRequest, FileTooLarge, *route.errors]
     if route.auth is Auth.BEARER:
-        errors += [Unauthorized, TokenExpired, InvalidToken, ServiceUnavailable]
+        # Forbidden: an account under deletion, or a key that may not do this.
+        errors += [Unauthorized, TokenExpired, InvalidToken, Forbidden, ServiceUnavailable]
     if route.bucket is not None:
         errors.append(RateLimited)
     if route.takes_key:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -213,6 +214,20 @@ async def test_so_is_a_refused_origin(server: RunningServer) -> None:
         "Upgrade": "websocket",
     }
     await agrees(server, Call("GET", "/v1/ai/chat/ws", 403, headers=headers))
+
+
+async def test_so_is_whatever_a_deleted_account_asks_for(
+    server: RunningServer, document: Document
+) -> None:
+    gone = "/v1/user/delete-account"
+    async with server.client.delete(f"{server.url}{gone}", headers=server.bearer()) as answer:
+        assert answer.status == 200
+    for (method, path), operation in document.operations.items():
+        if operation.get("security") == [{"bearer": []}] and path != gone:
+            real = re.sub("{.*}", "a", path)
+            for profile in CHOICES:
+                content_type, body = await ask(server, Call(method, real, 403), profile)
+                document.check(method, path, 403, content_type, body)
 
 
 @pytest.mark.parametrize(
