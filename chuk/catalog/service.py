@@ -123,6 +123,11 @@ class Catalog:
             raise ModelNotFound(model_id)
         return found
 
+    def may_see(self, model_id: str) -> bool:
+        """Whether pictures may matter to this model; so for one that is not known (yet), too."""
+        found = None if self._snapshot is None else self._snapshot.by_id.get(model_id)
+        return found is None or found.supports_vision
+
     def json(self) -> bytes:
         """The list of contract §7, a JSON array as UTF-8, made once for each change.
 

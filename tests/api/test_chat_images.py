@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from tests.api.chat_client import post, post_fields
+from tests.api.socket_client import chats
 from tests.conftest import StartServer
 from tests.fakes.openrouter import FakeOpenRouter
 from tests.harness import MODEL, RunningServer, turn_events
@@ -149,6 +150,25 @@ async def test_new_pictures_for_a_model_that_cannot_see_are_refused(
         assert answer["error"]["code"] == "INVALID_REQUEST"
         assert list(answer["error"]["details"]["fields"]) == ["images"]
     assert openrouter.completions == []
+
+
+@pytest.mark.parametrize("url", [data_url(b"no picture"), "https://example.org/a.png"])
+async def test_whatever_pictures_earlier_turns_had_are_dropped_for_a_model_that_cannot_see(
+    server: RunningServer, openrouter: FakeOpenRouter, url: str
+) -> None:
+    parts = [{"type": "text", "text": "Look"}, {"type": "image_url", "image_url": {"url": url}}]
+    history = [
+        {"role": "user", "content": "See", "images": [url]},
+        {"role": "user", "content": parts},
+    ]
+    assert (await post_fields(server, history=history))[0] == 200
+    async with server.socket() as socket:
+        assert await chats(socket, history=history)
+    for asked in openrouter.completions:
+        texts = [message["content"] for message in asked.body["messages"]]
+        assert texts == ["See", "Look", "Hello"]
+    # One that can see is not shown something else than was meant.
+    assert (await post_urls(server, [], history=history))[0] in (400, 415)
 
 
 async def test_pictures_of_earlier_turns_do_not_count_against_the_new_ones(

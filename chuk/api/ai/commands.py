@@ -9,6 +9,8 @@ from aiohttp import web
 
 from chuk.api.ai.schemas import ChatRequest
 from chuk.api.attached_pictures import corrected, to_data_url
+from chuk.api.keys import CATALOG
+from chuk.catalog.service import Catalog
 from chuk.chat.command import ChatCommand, Message
 from chuk.errors import FileTooLarge, InvalidRequest
 from chuk.settings import Chat
@@ -42,13 +44,16 @@ async def read_chat_command(request: web.Request) -> ChatCommand:
     uploads = [content for name in _IMAGE_PARTS for content in form.files.get(name, ())]
     if not form.is_typed:
         values.pop("images", None)
-    return await chat_command(values, settings.chat, uploads)
+    return await chat_command(values, settings.chat, request.config_dict[CATALOG], uploads)
 
 
 async def chat_command(
-    values: dict[str, Any], limits: Chat, uploads: Sequence[bytes] = ()
+    values: dict[str, Any], limits: Chat, catalog: Catalog, uploads: Sequence[bytes] = ()
 ) -> ChatCommand:
     """Check one chat request and make the command of it.
+
+    Pictures of earlier turns are not looked at for a model that cannot see: they are dropped,
+    whatever they are, or a talk with a bad one in it could go on with no model at all.
 
     Args:
         values: the fields, typed; `images` are data URLs.
@@ -67,8 +72,10 @@ async def chat_command(
     messages = []
     if fields["system_prompt"]:
         messages.append(Message("system", fields["system_prompt"]))
+    may_see = catalog.may_see(fields["model_id"])
     for item in fields["history"] or []:
-        pictures = [(await corrected(url, "history"))[0] for url in item["images"]]
+        urls = item["images"] if may_see else ()
+        pictures = [(await corrected(url, "history"))[0] for url in urls]
         messages.append(Message(item["role"], item["text"], tuple(pictures)))
     messages.append(Message("user", text, images))
     return ChatCommand(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from chuk.api.ai.socket_session import SocketSession
-from chuk.api.keys import STREAMS, TURNS
+from chuk.api.keys import CATALOG, STREAMS, TURNS
 from chuk.api.once import keyed_turns
 from chuk.errors import Forbidden, InvalidRequest
 from chuk.logs import logger
@@ -61,6 +61,7 @@ async def chat_socket(request: web.Request) -> web.StreamResponse:
             auth_failure=request.get(AUTH_FAILURE),
             address=address,
             limits=settings.chat,
+            catalog=services[CATALOG],
             turns=services[TURNS],
             streams=services[STREAMS],
             keyed_turns=keyed_turns(services),

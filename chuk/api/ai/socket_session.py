@@ -16,6 +16,7 @@ from chuk.api.ai.commands import chat_command
 from chuk.api.ai.socket_keyed import KeyedTurn, key_of
 from chuk.api.ai.socket_listening import Listening, OwnTurn, Resumed, resume_place
 from chuk.api.once import KeyedTurns
+from chuk.catalog.service import Catalog
 from chuk.chat.streams import Streams
 from chuk.chat.turn import Turns
 from chuk.errors import (
@@ -55,6 +56,7 @@ class SocketSession:
     __slots__ = (
         "_address",
         "_auth_failure",
+        "_catalog",
         "_closing",
         "_keyed_turns",
         "_last_active",
@@ -84,6 +86,7 @@ class SocketSession:
         auth_failure: Unauthorized | None,
         address: str,
         limits: Chat,
+        catalog: Catalog,
         turns: Turns,
         streams: Streams,
         keyed_turns: KeyedTurns,
@@ -100,6 +103,7 @@ class SocketSession:
         self._auth_failure = auth_failure
         self._address = address
         self._limits = limits
+        self._catalog = catalog
         self._turns = turns
         self._streams = streams
         self._keyed_turns = keyed_turns
@@ -179,7 +183,7 @@ class SocketSession:
     async def _start(self, fields: dict[str, Any], message_id: MessageId | None) -> None:
         principal = await self._admitted(fields, message_id, "chat")
         key = key_of(fields, message_id)
-        command = await chat_command(fields, self._limits)
+        command = await chat_command(fields, self._limits, self._catalog)
         self._check_open()
         subscriber = SocketSubscriber(self._outbox, self._profile, message_id)
         if key is not None:
