@@ -209,6 +209,11 @@ async def test_a_field_of_a_wrong_kind_is_named(
     assert fal.submissions == 0
 
 
+async def test_a_size_that_there_is_not_is_told_which_there_are(paid: RunningServer) -> None:
+    message = (await refusal(paid, 400, image_size="huge"))["message"]
+    assert message.startswith("image_size: Must be one of: square_hd, ")
+
+
 async def test_a_prompt_must_be_there(paid: RunningServer) -> None:
     answer = await ask(paid, uuid4(), PATH, method="POST", status=400, json={"seed": 1})
     assert answer["error"]["code"] == "INVALID_REQUEST"

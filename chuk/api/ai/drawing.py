@@ -56,6 +56,7 @@ _GONE = "This picture is no longer here."
 _MAX_BODY = 65_536
 _NUMBERS = frozenset({"custom_width", "custom_height", "seed"})
 _OPTIONAL = _NUMBERS | {"image_size"}
+_SIZES = (*PRESETS, CUSTOM)
 _SIDE = {"description": f"Pixels, {SHORTEST_SIDE} to {LONGEST_SIDE}; both sides or neither."}
 
 
@@ -71,7 +72,7 @@ class ImageRequest(Schema):
     image_size = fields.Str(
         allow_none=True,
         load_default=None,
-        validate=validate.OneOf(["", *PRESETS, CUSTOM]),
+        validate=validate.OneOf(["", *_SIZES], error=f"Must be one of: {', '.join(_SIZES)}."),
         metadata={"description": f"{DEFAULT_PRESET} unless said otherwise."},
     )
     custom_width = WholeNumber(allow_none=True, load_default=None, metadata=_SIDE)
