@@ -71,7 +71,11 @@ class ImageRequest(Schema):
     image_size = fields.Str(
         allow_none=True,
         load_default=None,
-        validate=validate.OneOf(["", *PRESETS, CUSTOM]),
+        validate=validate.OneOf(
+            # Empty is as good as absent, but nothing to propose.
+            ["", *PRESETS, CUSTOM],
+            error=f"Must be one of: {', '.join([*PRESETS, CUSTOM])}.",
+        ),
         metadata={"description": f"{DEFAULT_PRESET} unless said otherwise."},
     )
     custom_width = WholeNumber(allow_none=True, load_default=None, metadata=_SIDE)
