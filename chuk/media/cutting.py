@@ -15,19 +15,18 @@ def cut_at_line(text: str, most: int = MOST_UNITS) -> tuple[str, bool]:
     """The text within `most` UTF-16 units, cut after a line, and whether it was cut.
 
     A code block that is cut open is closed, so that what follows in a prompt is not taken for code.
-    Within a single line longer than all that is allowed the cut is after a whole character.
+    Where the last line is most of what is allowed, as JSON on one line is, the cut is within it,
+    after a whole character.
     """
     if utf16_units(text) <= most:
         return text, False
     kept = _prefix(text, most)
-    fence = _open_fence(kept)
-    closing = f"\n{fence}" if fence else ""
+    closing = _closing(kept, most)
     kept = _prefix(kept, most - len(closing))
     line_end = kept.rfind("\n")
-    if line_end > 0:
+    if line_end * 2 >= len(kept):
         kept = kept[:line_end]
-        fence = _open_fence(kept)
-        closing = f"\n{fence}" if fence else ""
+        closing = _closing(kept, most)
     return kept.rstrip() + closing, True
 
 
@@ -35,6 +34,12 @@ def _prefix(text: str, most: int) -> str:
     """The longest prefix of whole characters."""
     raw = text.encode("utf-16-le", "surrogatepass")[: most * 2]
     return raw.decode("utf-16-le", "ignore")
+
+
+def _closing(text: str, most: int) -> str:
+    """What closes the block in which the text ends; nothing where that would be half of it all."""
+    fence = _open_fence(text)
+    return f"\n{fence}" if fence and len(fence) < most // 2 else ""
 
 
 def _open_fence(text: str) -> str:

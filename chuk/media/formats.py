@@ -176,6 +176,9 @@ def detect(content: Content, name: str) -> Format | None:
     media = _media(head)
     if media is not None:
         return media
+    # Some that write PDFs put lines of text before them.
+    if named is Format.PDF and b"%PDF-" in head[:1024]:
+        return Format.PDF
     if _is_text(head, named):
         return _text(head, named)
     if named is Format.PDF or b"%PDF-" in head[:1024]:

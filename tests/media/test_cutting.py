@@ -30,8 +30,20 @@ def test_a_code_block_that_is_cut_open_is_closed() -> None:
     assert utf16_units(cut) <= 100
 
 
+def test_a_line_longer_than_all_that_is_allowed_is_cut_within() -> None:
+    cut, is_cut = cut_at_line("```json\n" + "1, " * 100 + "\n```", 100)
+    assert is_cut
+    assert cut.startswith("```json\n1, 1, 1") and cut.endswith("1\n```")
+    assert 90 < utf16_units(cut) <= 100
+
+
+def test_a_fence_longer_than_all_that_is_allowed_makes_no_text_too_long() -> None:
+    cut, is_cut = cut_at_line("`" * 1000, 100)
+    assert is_cut and utf16_units(cut) <= 100
+
+
 @given(
-    st.lists(st.sampled_from(["", "word", "🦓🦓", "```", "~~~~ python", "    ```", "````"])),
+    st.lists(st.sampled_from(["", "word", "🦓🦓", "```", "~~~~ python", "    ```", "`" * 9])),
     st.integers(24, 90),
 )
 def test_a_cut_text_is_never_too_long_and_a_part_of_the_whole(lines: list[str], most: int) -> None:

@@ -156,3 +156,12 @@ def test_a_member_with_a_wrong_sum_is_damaged_and_others_are_read() -> None:
     text = markdown(bytes(archive), "a.zip")
     assert "- a.txt: It is damaged." in text
     assert "Other words" in text
+
+
+def test_why_nothing_could_be_read_is_said_once_however_deep_it_is_packed() -> None:
+    packed = zipped({"a.txt": ""})
+    for _ in range(3):
+        packed = zipped({"a.zip": packed})
+    with pytest.raises(CorruptFile) as caught:
+        markdown(packed, "a.zip")
+    assert caught.value.message == "Nothing in this archive could be read. It is empty."

@@ -201,6 +201,54 @@ def test_a_pdf_may_begin_after_some_bytes_of_something_else() -> None:
     )
 
 
+def test_a_pdf_after_some_lines_of_text_is_still_one() -> None:
+    lines = b"Content-Type: application/pdf\n\n"
+    assert markdown(lines + pdf_of([page_of("Upright words")]), "mail.pdf") == "Upright words"
+
+
+def page_of(line: str) -> str:
+    """What draws a line of text on a page."""
+    return f"BT /F 12 Tf 72 700 Td ({line}) Tj ET"
+
+
+def pdf_of(pages: list[str]) -> bytes:
+    """A PDF of pages that are drawn so, without a table of where its objects are."""
+    kids = " ".join(f"{10 + 2 * number} 0 R" for number in range(len(pages)))
+    objects = [
+        "1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj",
+        (
+            f"2 0 obj<</Type/Pages/Kids[{kids}]/Count {len(pages)}/MediaBox[0 0 595 842]"
+            "/Resources<</Font<</F 3 0 R>>>>>>endobj"
+        ),
+        "3 0 obj<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>endobj",
+    ]
+    for number, drawn in enumerate(pages):
+        objects.append(
+            f"{10 + 2 * number} 0 obj<</Type/Page/Parent 2 0 R/Contents {11 + 2 * number} 0 R"
+            f">>endobj\n{11 + 2 * number} 0 obj<</Length {len(drawn)}>>stream\n{drawn}\n"
+            "endstream endobj"
+        )
+    body = "\n".join(objects)
+    return f"%PDF-1.4\n{body}\ntrailer<</Root 1 0 R>>\n%%EOF".encode()
+
+
+def test_lines_set_sideways_are_not_lost() -> None:
+    upright = page_of("Upright title")
+    table = "".join(
+        f"BT /F 12 Tf 0 1 -1 0 {300 + 20 * row} 100 Tm (Sideways row {row} with its words) Tj ET\n"
+        for row in range(4)
+    )
+    text = markdown(pdf_of([f"{upright}\n{table}", table]), "thesis.pdf")
+    assert in_order(text, "Upright title", *(f"Sideways row {row} with" for row in range(4)))
+    assert text.count("Sideways row 3 with its words") == 2
+
+
+def test_a_book_of_more_than_a_thousand_pages_is_read_to_its_end() -> None:
+    answer = reading(pdf_of([page_of(f"Page {n} of the book") for n in range(1_100)]), "book.pdf")
+    assert (answer["pages"], answer["truncated"]) == (1_100, False)
+    assert "Page 1099 of the book" in answer["parts"][-1]["text"]
+
+
 @pytest.mark.parametrize(
     "name", ["noise.pdf", "noise.docx", "noise.xls", "noise.epub", "noise.zip"]
 )

@@ -157,3 +157,15 @@ def test_an_attached_letter_of_outlook_is_read_in_an_archive_too() -> None:
     text = markdown(message.as_bytes(), "mail.eml")
     assert "shall we eat at noon?" in text
     assert text.startswith("# Grüße aus Köln\n")
+
+
+def test_a_report_of_what_became_of_an_email_is_read() -> None:
+    raw = (
+        b"From: mailer@example.org\nSubject: Undeliverable\n"
+        b"Content-Type: multipart/report; report-type=delivery-status; boundary=B\n\n"
+        b"--B\nContent-Type: text/plain\n\nIt failed.\n"
+        b"--B\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example.org\n\n"
+        b"Final-Recipient: rfc822; nobody@example.org\nStatus: 5.1.1\n\n--B--\n"
+    )
+    text = markdown(raw, "bounce.eml")
+    assert "It failed." in text and "Status: 5.1.1" in text and "mx.example.org" in text

@@ -133,3 +133,18 @@ async def test_further_pages_than_can_be_read_are_left_out_and_it_is_said() -> N
     answer = reading(tiff_of([picture_of("x")] * 4), "fax.tiff", pictures=2)
     assert [list(part) for part in answer["parts"]] == [["picture"], ["picture"], ["text"]]
     assert answer["truncated"]
+
+
+@pytest.mark.parametrize("size", [(3000, 9), (9, 2400)])
+async def test_a_picture_hardly_wider_than_a_line_has_no_text(
+    reader: ChildFileReader, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    path = tmp_path / "rule.png"
+    path.write_bytes(encoded(Image.new("L", size, 200), "PNG"))
+    assert not await letters(reader, path)
+
+
+async def test_a_picture_too_small_for_a_letter_is_not_looked_at() -> None:
+    for size in ((65_000, 1), (60_000, 6), (2, 2)):
+        with pytest.raises(CorruptFile):
+            reading(encoded(Image.new("L", size, 0), "PNG"), "rule.png")

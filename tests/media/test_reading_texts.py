@@ -12,6 +12,8 @@ from chuk.media.reading.markdown import fence, without_unsafe_links
 from tests.media.reading import markdown, reading
 
 GERMAN = "Die Größe der Äpfel überrascht. " * 20
+FRENCH = "Le café est très bon. Où êtes-vous né ? À bientôt, ça va. " * 5
+PORTUGUESE = "Não há informações sobre a reunião, e você verá que é difícil. " * 5
 RUSSIAN = "Съешь ещё этих мягких французских булок, да выпей чаю. " * 10
 
 
@@ -22,6 +24,17 @@ def test_text_stays_as_it_is() -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_text_is_read_in_its_encoding(encoding: str) -> None:
     assert markdown(GERMAN.encode(encoding), "notes.txt").strip() == GERMAN.strip()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_wide_letters_are_read_without_their_mark(encoding: str) -> None:
+    assert markdown("plain words\n".encode(encoding), "notes.txt") == "plain words"
+    assert markdown("a,b\n1,x\n".encode(encoding), "t.csv") == "| a | b |\n| --- | --- |\n| 1 | x |"
+
+
+@pytest.mark.parametrize("text", [FRENCH, PORTUGUESE])
+def test_western_letters_are_not_taken_for_eastern_ones(text: str) -> None:
+    assert decode(text.encode("cp1252")) == text
 
 
 def test_a_long_text_may_be_guessed_and_a_short_one_is_not() -> None:
@@ -110,10 +123,21 @@ def test_atom_is_read_too() -> None:
         ("a;b\n1;x|y\n", "t.csv"),
         ("a\tb\n1\tx|y\n", "t.tsv"),
         ('a,b\n1,"x|y"\n\n', "t.csv"),
+        ("sep=;\na;b\n1;x|y\n", "t.csv"),
     ],
 )
 def test_a_table_is_one_whatever_separates_it(text: str, name: str) -> None:
     assert markdown(text, name) == "| a | b |\n| --- | --- |\n| 1 | x\\|y |"
+
+
+def test_what_stands_above_a_table_is_no_reason_to_take_it_apart() -> None:
+    text = "Account 12, all of it\n\nday;sum\n1;1,50\n2;2,50\n3;4\n"
+    assert markdown(text, "bank.csv").splitlines()[2:] == [
+        "| day | sum |",
+        "| 1 | 1,50 |",
+        "| 2 | 2,50 |",
+        "| 3 | 4 |",
+    ]
 
 
 def test_a_long_table_is_cut_and_it_is_said() -> None:
@@ -184,10 +208,19 @@ def test_links_that_are_programs_or_data_are_only_their_words() -> None:
         ("the data: field", "the data: field"),
         ("<javascript:x>", ""),
         ("[a]: javascript:x", ""),
+        (r"\\[a](javascript:x)", r"\\a"),
+        (r"[\[a](javascript:x)", r"\[a"),
+        ("[a](<data:x> (title))", "a"),
     ],
 )
 def test_unsafe_links_are_taken_out_of_any_markdown(text: str, left: str) -> None:
     assert without_unsafe_links(text) == left
+
+
+@pytest.mark.parametrize("piece", ["<data:", "[x](<data:", "[\\", "[x](data:("])
+def test_a_file_full_of_beginnings_of_links_is_read_in_its_time(piece: str) -> None:
+    text = piece * (4_000_000 // len(piece)) + "\ndata:"
+    assert without_unsafe_links(text) == text
 
 
 def test_a_page_nested_without_end_still_gives_its_words() -> None:

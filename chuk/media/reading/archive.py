@@ -16,6 +16,7 @@ from chuk.media.reading.source import Part, Reading, Source, Text
 _CHUNK = 2**16
 _MOST_NAMED = 100
 _ENCRYPTED = 1
+_NOTHING = "Nothing in this archive could be read."
 # What systems add, and nobody packed.
 _CLUTTER = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")
 
@@ -79,7 +80,8 @@ class _Members:
             if set(self._codes) == {UnsupportedFormat.code}:
                 found = str(self._last_error.details["format"])
                 raise UnsupportedFormat(found, [known.value for known in Format])
-            raise CorruptFile(f"Nothing in this archive could be read. {self._last_error.message}")
+            why = self._last_error.message
+            raise CorruptFile(why if why.startswith(_NOTHING) else f"{_NOTHING} {why}")
         if self._skipped:
             more = f"\n- and {self._unnamed} more" if self._unnamed else ""
             lines = "\n".join(self._skipped) + more

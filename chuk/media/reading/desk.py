@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from chuk.errors import CorruptFile, UnsupportedFormat
 from chuk.media.formats import AUDIO, IMAGES, Format, detect, ending_of
@@ -34,6 +34,9 @@ _READERS = {
     Format.IPYNB: "notebook",
 }
 _JPEG_QUALITY = 92
+# What reads letters goes by the shorter side: of a narrower picture it would make nothing, or
+# more than there is memory for.
+_NARROWEST = 1 / 8
 
 
 class Desk:
@@ -94,6 +97,7 @@ class Desk:
 
     def keep_picture(self, image: Image) -> Picture:
         """Keep a picture whose letters are to be read; it is grey or RGB."""
+        image = _not_too_narrow(image)
         path = self._next_file("jpg")
         image.save(path, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
         return Picture(path.name)
@@ -109,6 +113,18 @@ class Desk:
         # Never a name from inside a file.
         self._kept += 1
         return self._folder / f"{self._kept}.{ending}"
+
+
+def _not_too_narrow(image: Image) -> Image:
+    """The picture, or one on a broader sheet of paper."""
+    least = int(max(image.size) * _NARROWEST)
+    if min(image.size) >= least:
+        return image
+    sheet = import_module("PIL.Image").new(
+        image.mode, [max(side, least) for side in image.size], "white"
+    )
+    sheet.paste(image, (0, 0))
+    return cast("Image", sheet)
 
 
 def _packs(source: Source) -> bool:

@@ -16,7 +16,9 @@ _MARKS = (
 # A guess needs something to go by.
 _ENOUGH = 120
 _SAMPLE = 20_000
-# The encodings that files of other days are in; among all that there are, too many look alike.
+_ZEROS = 0.2
+# The encodings that files of other days are in, the more likely first; among all that there are,
+# too many look alike.
 _LIKELY = [
     "cp1252", "cp1251", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r",
     "cp932", "euc_jp", "gb18030", "big5", "cp949",
@@ -46,13 +48,18 @@ def _decoded(data: bytes, declared: str | None) -> str:
         if data.startswith(mark):
             # An odd last byte is no reason to read nothing.
             return data.decode(name, "replace")
+    sample = data[:_SAMPLE]
+    first, second = sample[::2].count(0), sample[1::2].count(0)
+    wide = "utf-16-be" if first > second else "utf-16-le"
+    # Plain letters of UTF-16 without its mark are good UTF-8 too, with a zero beside each.
+    if max(first, second) > len(sample) * _ZEROS:
+        return data.decode(wide, "replace")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         pass
-    if b"\0" in data[:_SAMPLE]:
-        first, second = data[:_SAMPLE:2].count(0), data[1:_SAMPLE:2].count(0)
-        return data.decode("utf-16-be" if first > second else "utf-16-le", "replace")
+    if first or second:
+        return data.decode(wide, "replace")
     if declared:
         try:
             return data.decode(declared)
@@ -66,7 +73,11 @@ def _guessed(data: bytes) -> str:
     # Loaded only for the few texts that need it.
     from charset_normalizer import from_bytes  # noqa: PLC0415
 
-    best = from_bytes(data[:_SAMPLE], cp_isolation=_LIKELY).best()
+    matches = from_bytes(data[:_SAMPLE], cp_isolation=_LIKELY)
+    best = matches.best()
     if best is None:
         return "cp1252"
-    return str(best.encoding)
+    # Western and eastern Europe's differ in few letters, so that either may look as good.
+    merits = (best.chaos, best.coherence)
+    equals = [one.encoding for one in matches if (one.chaos, one.coherence) == merits]
+    return min(equals, key=_LIKELY.index)

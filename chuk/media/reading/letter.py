@@ -120,6 +120,10 @@ def _attached(part: MIMEPart) -> Attached:
         message = next(part.iter_parts(), part)
         name = _named(part) or f"{_header(message, 'Subject') or 'email'}.eml"
         return Attached(name, message.as_bytes(policy=_AS_IT_IS))
+    if part.get_content_maintype() == "message" and part.is_multipart():
+        # A report on what became of a message: nothing but headers, one block for each address.
+        blocks = [block.as_bytes(policy=_AS_IT_IS) for block in part.iter_parts()]
+        return Attached(_named(part) or "report.txt", b"\n".join(blocks))
     content = part.get_payload(decode=True)
     return Attached(
         _named(part) or f"unnamed.{_ending(part)}", content if isinstance(content, bytes) else b""

@@ -9,14 +9,16 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~])")
 _FENCES = re.compile(r"^[ \t>]*(`{3,})", re.MULTILINE)
 _UNSAFE = r"(?:data|javascript|vbscript)\s*:"
 # Of a link or a picture: `](`, the address in angles or with balanced brackets, perhaps a title.
+# What is escaped is passed over as one, so that no text is looked through from many beginnings.
 _UNSAFE_LINK = re.compile(
-    rf"(!?)\[((?:[^\[\]\\\n]|\\.){{0,2000}})\]\(\s*(?:"
-    rf"<\s*{_UNSAFE}[^>\n]*>[^)\n]*\)|"
+    rf"\\.|(!?)\[((?:[^\[\]\\\n]|\\.){{0,2000}})\]\(\s*(?:"
+    rf"<\s*{_UNSAFE}[^<>\n]*>(?:[^()\n]|\([^()\n]*\))*\)|"
     rf"{_UNSAFE}(?:\\.|[^()\n\\]|\((?:\\.|[^()\n\\])*\))*\))",
     re.IGNORECASE,
 )
 _UNSAFE_REFERENCE = re.compile(rf"^ {{0,3}}\[[^\]\n]*\]:\s*<?\s*{_UNSAFE}.*$", re.I | re.M)
-_UNSAFE_AUTOLINK = re.compile(rf"<{_UNSAFE}[^>\n]*>", re.IGNORECASE)
+# None of these looks past where another could begin: a file full of beginnings takes no longer.
+_UNSAFE_AUTOLINK = re.compile(rf"<{_UNSAFE}[^<>\n]*>", re.IGNORECASE)
 _HAS_UNSAFE = re.compile(_UNSAFE, re.IGNORECASE)
 
 
@@ -68,6 +70,6 @@ def without_unsafe_links(markdown: str) -> str:
     """
     if _HAS_UNSAFE.search(markdown) is None:
         return markdown
-    markdown = _UNSAFE_LINK.sub(lambda found: found[2], markdown)
+    markdown = _UNSAFE_LINK.sub(lambda found: found[0] if found[2] is None else found[2], markdown)
     markdown = _UNSAFE_REFERENCE.sub("", markdown)
     return _UNSAFE_AUTOLINK.sub("", markdown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from liteparse import LiteParse, ParseError
@@ -18,6 +19,10 @@ _LONGEST_SIDE = 4_000
 _PAGES_AT_ONCE = 25
 # A number or a stamp is not the text of a page that was scanned.
 _FEW_LETTERS = 25
+_MOST_PAGES = 5_000
+# Of a page's letters; where fewer are in its Markdown, what is set sideways was left out.
+_MOST_LETTERS = 0.8
+_PIECES = re.compile(r"\n| {3,}")
 _MAGIC = b"%PDF-"
 _ANYWHERE = 1024
 
@@ -56,18 +61,19 @@ class _Pages:
             # Without it the first and the last line of every page are missing.
             keep_headers_footers=True,
             continue_on_page_error=True,
+            max_pages=_MOST_PAGES,
         )
         reading = Reading()
         room = self._desk.budget.characters
         for batch in parser.parse_batches(self._data, _PAGES_AT_ONCE):
             reading.pages = batch.total_pages
+            reading.is_truncated = batch.total_pages > _MOST_PAGES
             if room <= 0:
                 reading.is_truncated = True
                 break
             for page in batch.result.pages:
-                room -= len(page.markdown)
-                # An empty page's Markdown is an empty fence.
-                text = page.markdown if page.text.strip() else ""
+                text = _whole(page.markdown, page.text)
+                room -= len(text)
                 reading.parts += self._parts(page.page_num, text)
             for failed in batch.result.page_errors:
                 reading.parts += self._parts(failed.page_num, "")
@@ -113,3 +119,20 @@ class _Pages:
             return None
         darkest, lightest = image.getextrema()
         return None if darkest == lightest else self._desk.keep_picture(image)
+
+
+def _whole(markdown: str, text: str) -> str:
+    """A page's Markdown, with what it leaves out of a page that has lines set sideways."""
+    # An empty page's Markdown is an empty fence.
+    if not text.strip():
+        return ""
+    kept = _letters(markdown)
+    if len(kept) >= len(_letters(text)) * _MOST_LETTERS:
+        return markdown
+    pieces = (piece.strip() for piece in _PIECES.split(text))
+    left_out = [piece for piece in pieces if (found := _letters(piece)) and found not in kept]
+    return "\n\n".join(part for part in (markdown, "\n".join(left_out)) if part)
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text))

@@ -29,6 +29,8 @@ _LONGEST_SIDE = 4_000
 _PIECE, _LONG = 2_400, 1.7
 _LOOK_BACK = 160
 _NEARLY_ONE_COLOUR = 24
+# Pixels; no letter is lower.
+_SMALLEST = 5
 
 
 def read(source: Source, desk: Desk) -> Reading:
@@ -44,6 +46,8 @@ def read(source: Source, desk: Desk) -> Reading:
             warnings.simplefilter("ignore", UserWarning)
             with Image.open(io.BytesIO(source.data), formats=_DECODERS[source.format]) as image:
                 for frame in _frames(image, source.format, reading):
+                    if min(frame.size) < _SMALLEST:
+                        continue
                     for piece in _pieces(frame):
                         if not desk.budget.take_picture():
                             parts.append(Text("*Further pages were not read.*"))

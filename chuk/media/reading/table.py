@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from collections import Counter
 
 from chuk.errors import CorruptFile
 from chuk.media.reading.desk import Desk
@@ -14,17 +16,23 @@ from chuk.media.reading.source import Reading, Source, of_text
 _SAMPLE = 20_000
 _MOST_COLUMNS = 500
 _LONGEST_FIELD = 1_000_000
+# Excel's own first line.
+_TOLD = re.compile(r"sep=([,;\t|])\n", re.IGNORECASE)
+_MARKS = ",;\t|"
 
 
 def read(source: Source, desk: Desk) -> Reading:
     """A table, as long as there is room for it."""
     text = decode(source.data)
+    told = _TOLD.match(text)
+    delimiter = told[1] if told else _delimiter(source, text)
+    text = text[told.end() :] if told else text
     csv.field_size_limit(_LONGEST_FIELD)
     rows: list[list[str]] = []
     room = desk.budget.characters
     is_whole = True
     try:
-        for row in csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(source, text)):
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
             if not any(map(str.strip, row)):
                 continue
             if room <= 0:
@@ -45,8 +53,18 @@ def read(source: Source, desk: Desk) -> Reading:
 def _delimiter(source: Source, text: str) -> str:
     if source.name.lower().endswith((".tsv", ".tab")):
         return "\t"
-    lines = [line for line in text[:_SAMPLE].split("\n")[:20] if line.strip()]
-    # What stands in every line, and there most often; a comma where nothing does.
-    counts = {mark: min((line.count(mark) for line in lines), default=0) for mark in ",;\t|"}
-    best = max(counts, key=lambda mark: counts[mark])
-    return best if counts[best] else ","
+    sample = text[:_SAMPLE]
+    if len(sample) < len(text):
+        sample = sample[: sample.rfind("\n") + 1] or sample
+    return max(_MARKS, key=lambda mark: _regularity(sample, mark))
+
+
+def _regularity(sample: str, mark: str) -> tuple[int, int]:
+    """How many rows have as many fields as most of those with several, and how many that is.
+
+    What stands above a table (a title, an account, a date) is no part of it.
+    """
+    rows = csv.reader(io.StringIO(sample, newline=""), delimiter=mark)
+    widths = Counter(len(row) for row in rows if len(row) > 1)
+    width, count = max(widths.items(), key=lambda found: (found[1], found[0]), default=(0, 0))
+    return count, width
