@@ -42,6 +42,23 @@ def test_headers_are_decoded_and_the_body_follows() -> None:
     ]
 
 
+def test_a_header_without_end_is_shown_in_part_and_takes_no_longer_than_others() -> None:
+    # What takes headers apart would sit over each of these for minutes.
+    for begin in ('"', "a,", "<a@", "(", "=?utf-8?q?a?= "):
+        letter = b"From: a@example.org\r\nTo: %b\r\nSubject: x\r\n\r\nHello there"
+        answer = markdown(letter % (begin.encode() * 500_000)[:1_000_000], "mail.eml")
+        assert "Hello there" in answer and "- **To:**" in answer
+        assert len(answer) < 120_000
+
+
+def test_many_addresses_are_all_shown() -> None:
+    many = email()
+    del many["To"]
+    many["To"] = ", ".join(f"Jörg {number} <j{number}@example.org>" for number in range(300))
+    text = markdown(many.as_bytes(), "mail.eml")
+    assert "Jörg 0 " in text and "j299@example.org" in text
+
+
 def test_of_two_bodies_one_is_read() -> None:
     text = markdown(email("The plain one", "<p>The <b>rich</b> one</p>").as_bytes(), "mail.eml")
     assert "The plain one" in text

@@ -19,6 +19,10 @@ from chuk.media.reading.source import Part, Reading, Source, Text
 
 _AS_IT_IS = policy.default.clone(refold_source="none")
 _HEADERS = ("From", "To", "Cc", "Date")
+# Characters. A longer one is only decoded: what takes a broken one apart needs a time that grows
+# with the square of its length.
+_LONG_HEADER = 5_000
+_LONGEST_HEADER = 50_000
 
 
 class Attached(NamedTuple):
@@ -87,15 +91,22 @@ def _content(one: Attached, source: Source, desk: Desk) -> list[Part]:
 
 
 def _header(message: MIMEPart, name: str) -> str:
+    raw = next((value for key, value in message.raw_items() if key.lower() == name.lower()), "")
+    raw = str(raw)
+    if len(raw) > _LONG_HEADER:
+        return _decoded(raw[:_LONGEST_HEADER])
     try:
         return plain(str(message.get(name, "")))
     # The parser of headers stumbles over some that are broken, in ways of its own.
     except Exception:
-        raw = next((value for key, value in message.raw_items() if key.lower() == name.lower()), "")
-        try:
-            return plain(str(make_header(decode_header(str(raw)))))
-        except (LookupError, ValueError):
-            return plain(str(raw))
+        return _decoded(raw)
+
+
+def _decoded(raw: str) -> str:
+    try:
+        return plain(str(make_header(decode_header(raw))))
+    except (LookupError, ValueError):
+        return plain(raw)
 
 
 def _body(message: EmailMessage) -> str:
