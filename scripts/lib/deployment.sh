@@ -20,7 +20,9 @@ systemctl=${SYSTEMCTL:-systemctl}
 account=chuk
 changes=0
 
-say() { printf '%s\n' "$*" >&2; }
+# Whoever listens may be gone, as over a lost connection; what is begun is still brought to its end.
+trap '' PIPE
+say() { printf '%s\n' "$*" >&2 || true; }
 
 fail() {
     local code=$1
@@ -67,15 +69,7 @@ is_service_user() { [ -z "$prefix" ]; }
 # A path as the service sees it.
 inside() { printf '%s' "${1#"$prefix"}"; }
 
-active_runs() {
-    local link run
-    for link in "$opt"/runs/*; do
-        run=${link##*/}
-        if [ -L "$link" ] && "$systemctl" --quiet is-active "chuk@$run.service"; then
-            printf '%s\n' "$run"
-        fi
-    done
-}
+state_of() { "$systemctl" is-active "chuk@$1.service" || true; }
 
 release_of() { basename "$(readlink "$opt/runs/$1")"; }
 
@@ -115,7 +109,7 @@ becomes_healthy() {
     while [ "$SECONDS" -le "$until" ]; do
         status=$(health_of "$run")
         [ "$status" = 200 ] && return
-        case $("$systemctl" is-active "chuk@$run.service" || true) in
+        case $(state_of "$run") in
         failed | inactive) say "It has ended." && return 1 ;;
         esac
         sleep "$pause"
@@ -171,8 +165,20 @@ retire_run() {
     "$systemctl" stop --no-block "chuk@$1.service"
 }
 
+# Every run but this one, however it came to be there: of a deployment that was cut off, too.
+retire_others_than() {
+    local link run
+    for link in "$opt"/runs/*; do
+        run=${link##*/}
+        if [ -L "$link" ] && [ "$run" != "$1" ] && [ "$(state_of "$run")" != deactivating ]; then
+            retire_run "$run"
+        fi
+    done
+}
+
 give_up_on() {
-    local run=$1 before=$2
+    local run=$1 before=$2 mark=$3
+    trap '' INT TERM HUP
     say "Rolling back: $run is stopped${before:+, $before goes on}."
     "$systemctl" stop "chuk@$run.service" || true
     "$systemctl" --quiet reset-failed "chuk@$run.service" || true
@@ -182,29 +188,36 @@ give_up_on() {
         point_socket_at "$before"
         # A connection may have come while nobody served.
         "$systemctl" --quiet is-active "chuk@$before.service" || "$systemctl" start "chuk@$before.service" || true
+        [ -z "$mark" ] || printf '%s\n' "$mark" >"$opt/fingerprint"
     fi
     fail 20 "$run did not become healthy." "journalctl -u chuk@$run.service"
 }
 
-# Let a release that is installed take over from whatever serves.
+# Let a release that is installed take over from whatever serves. While there is no fingerprint this
+# has not come to its end, and whoever deploys next does it again.
 activate() {
-    local release=$1 run before other
+    local release=$1 run before mark
     before=$(current_run)
+    mark=$(cat "$opt/fingerprint" 2>/dev/null || true)
+    rm -f "$opt/fingerprint"
     run=$(new_run "$release")
     mkdir -p "$opt/runs"
+    # shellcheck disable=SC2064  # the run is known now
+    trap "say 'It was interrupted.'; give_up_on '$run' '$before' '$mark'" INT TERM HUP
     ln -sfn "../releases/$release" "$opt/runs/$run"
     install_units "$release"
     point_socket_at "$run"
-    start_run "$run" || give_up_on "$run" "$before"
+    start_run "$run" || give_up_on "$run" "$before" "$mark"
+    # What is left takes a moment, and half of it is worse than either.
+    trap '' INT TERM HUP
     ln -sfn "releases/$release" "$opt/current.new"
     mv -T "$opt/current.new" "$opt/current"
     printf '%s\n' "$run" >"$opt/run"
-    fingerprint_of "$release" >"$opt/fingerprint"
     printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$release" >>"$opt/history"
     "$systemctl" --quiet enable chuk.socket "chuk@$run.service"
-    for other in $(active_runs); do
-        if [ "$other" != "$run" ]; then retire_run "$other"; fi
-    done
+    retire_others_than "$run"
+    fingerprint_of "$release" >"$opt/fingerprint"
+    trap - INT TERM HUP
     say "$run serves; what was there before lets its streams finish."
 }
 
@@ -234,7 +247,7 @@ prune() {
 }
 
 is_ending() {
-    case $("$systemctl" is-active "chuk@$1.service" || true) in
+    case $(state_of "$1") in
     deactivating | reloading | activating) return 0 ;;
     *) return 1 ;;
     esac
