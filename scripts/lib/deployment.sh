@@ -7,9 +7,9 @@
 #   patience   seconds in which a release must become healthy
 #   dry_run    yes: only say what would be done
 #
-# Set SYSTEMCTL to name another program than systemctl. Exit codes: 2 wrong usage, 7 not root,
-# 8 a program or a file is missing, 9 another deployment runs, 20 the new release stayed red and the
-# old one goes on, 21 the books cannot be brought to the release's version, 22 no such release.
+# Set SYSTEMCTL to name another program than systemctl. Exit codes: 2 wrong usage or a wrong setting,
+# 7 not root, 8 a program or a file is missing, 9 another deployment runs, 20 the new release stayed
+# red and the old one goes on, 21 the books cannot be brought to the release's version, 22 no such release.
 
 : "${prefix=}" "${keep:=3}" "${patience:=60}" "${dry_run:=no}"
 # shellcheck disable=SC2034  # used by who sources this
@@ -97,6 +97,24 @@ as_service() {
     (cd "$opt/releases/$release" && umask 077 && "${command[@]}" 8>&-) || code=$?
     rm -rf "$secrets"
     return "$code"
+}
+
+# Brings the books to a release's version, or fails with what `chuk migrate` failed with.
+migrate_books() {
+    local code=0
+    if [ -s "$etc/credentials/SUPABASE_SERVICE_ROLE_KEY" ] && [ ! -s "$etc/credentials/SUPABASE_DB_URL" ]; then
+        say "SUPABASE_DB_URL is not among the credentials: its schema is yours to bring up to date."
+        return
+    fi
+    as_service "$1" migrate >&2 || code=$?
+    refuse_settings "$code"
+    return "$code"
+}
+
+# A wrong setting is nothing that is wrong with the books.
+refuse_settings() {
+    [ "$1" != 2 ] ||
+        fail 2 "a setting cannot be used: it is named above." "Mend it and run this again; what served goes on."
 }
 
 # Of this very run, however many share the port: 200, another status, or nothing.
@@ -241,7 +259,10 @@ prune() {
         release=${link##*/}
         case $kept in
         *" $release "*) ;;
-        *) if needed "removing release $release"; then rm -rf "$link"; fi ;;
+        *)
+            # The backups made for it lead to releases that are gone even longer.
+            if needed "removing release $release"; then rm -rf "$link" "$backups/before-$release"-*.backup; fi
+            ;;
         esac
     done
 }
