@@ -181,6 +181,8 @@ start_run() {
 retire_run() {
     "$systemctl" --quiet disable "chuk@$1.service" || true
     "$systemctl" stop --no-block "chuk@$1.service"
+    # One that had failed is no longer anybody's concern.
+    "$systemctl" --quiet reset-failed "chuk@$1.service" 2>/dev/null || true
 }
 
 # Every run but this one, however it came to be there: of a deployment that was cut off, too.
