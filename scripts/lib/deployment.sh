@@ -20,8 +20,7 @@ systemctl=${SYSTEMCTL:-systemctl}
 account=chuk
 changes=0
 
-# Whoever listens may be gone, as over a lost connection; what is begun is still brought to its end.
-trap '' PIPE
+# Whoever listened may be gone, as over a lost connection.
 say() { printf '%s\n' "$*" >&2 || true; }
 
 fail() {
@@ -217,6 +216,8 @@ give_up_on() {
 # has not come to its end, and whoever deploys next does it again.
 activate() {
     local release=$1 run before mark
+    # Somebody who does not read any longer changes nothing from here on.
+    trap '' PIPE
     before=$(current_run)
     mark=$(cat "$opt/fingerprint" 2>/dev/null || true)
     rm -f "$opt/fingerprint"
@@ -254,7 +255,7 @@ prune() {
             rm -f "$link"
         fi
     done
-    for release in $(awk '{ print $2 }' "$opt/history" | tac | awk '!seen[$0]++' | head -n "$keep"); do
+    for release in $(awk '{ print $2 }' "$opt/history" | tac | awk -v keep="$keep" '!seen[$0]++ && ++kept <= keep'); do
         kept="$kept$release "
     done
     for link in "$opt"/releases/*; do
