@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import difflib
 import ipaddress
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator
@@ -15,11 +16,15 @@ import orjson
 from chuk.adapters.stripe_client import is_live
 from chuk.doctor.examined import Examined
 from chuk.doctor.findings import Finding, fail, ok, warn
+from chuk.settings import describe
 
 _NAME = "settings"
 _HERE = ("127.0.0.1", "localhost", "::1")
 # A network wider than this holds strangers.
 _WIDEST = {4: 8, 6: 32}
+# A variable that is spelt so much like a setting is meant to be it.
+_ALIKE = 0.8
+_OURS, _NO_SETTING = "CHUK_", ("CHUK_CONFIG",)
 _USUAL_RATES = Decimal("0.5"), Decimal("1.5")
 
 
@@ -31,6 +36,7 @@ async def look(examined: Examined) -> list[Finding]:
         _money,
         _keys,
         _parts,
+        _names,
     )
     findings = [finding for rule in rules for finding in rule(examined)]
     return findings or [ok(_NAME, "they make sense together")]
@@ -123,6 +129,18 @@ def _parts(examined: Examined) -> Iterator[Finding]:
     if redis.scheme == "redis" and redis.hostname not in (*_HERE, None) and not redis.password:
         says = f"Redis at {redis.hostname} is asked without a password and without TLS"
         yield warn(_NAME, says, "Use rediss:// with a password, or keep Redis on this machine.")
+
+
+def _names(examined: Examined) -> Iterator[Finding]:
+    """Variables and credentials that nobody reads, because they are spelt otherwise."""
+    known = [setting.env for setting in describe()]
+    models = examined.settings.upstream.models_file
+    named = models.read_text("utf-8") if models.is_file() else ""
+    for name in sorted(set(examined.settings.variables).difference(known, _NO_SETTING)):
+        near = difflib.get_close_matches(name, known, n=1, cutoff=_ALIKE)
+        if (near or name.startswith(_OURS)) and name not in named:
+            advice = f"Name it {near[0]}, or remove it." if near else "Remove it."
+            yield warn(_NAME, f"{name} is set, and no setting has that name", advice)
 
 
 def _is_wide(text: str) -> bool:

@@ -7,9 +7,9 @@
 #   patience   seconds in which a release must become healthy
 #   dry_run    yes: only say what would be done
 #
-# Set SYSTEMCTL to name another program than systemctl. Exit codes: 2 wrong usage, 7 not root,
-# 8 a program or a file is missing, 9 another deployment runs, 20 the new release stayed red and the
-# old one goes on, 21 the books cannot be brought to the release's version, 22 no such release.
+# Set SYSTEMCTL to name another program than systemctl. Exit codes: 2 wrong usage or a wrong setting,
+# 7 not root, 8 a program or a file is missing, 9 another deployment runs, 20 the new release stayed
+# red and the old one goes on, 21 the books cannot be brought to the release's version, 22 no such release.
 
 : "${prefix=}" "${keep:=3}" "${patience:=60}" "${dry_run:=no}"
 # shellcheck disable=SC2034  # used by who sources this
@@ -20,7 +20,8 @@ systemctl=${SYSTEMCTL:-systemctl}
 account=chuk
 changes=0
 
-say() { printf '%s\n' "$*" >&2; }
+# Whoever listened may be gone, as over a lost connection.
+say() { printf '%s\n' "$*" >&2 || true; }
 
 fail() {
     local code=$1
@@ -67,15 +68,7 @@ is_service_user() { [ -z "$prefix" ]; }
 # A path as the service sees it.
 inside() { printf '%s' "${1#"$prefix"}"; }
 
-active_runs() {
-    local link run
-    for link in "$opt"/runs/*; do
-        run=${link##*/}
-        if [ -L "$link" ] && "$systemctl" --quiet is-active "chuk@$run.service"; then
-            printf '%s\n' "$run"
-        fi
-    done
-}
+state_of() { "$systemctl" is-active "chuk@$1.service" || true; }
 
 release_of() { basename "$(readlink "$opt/runs/$1")"; }
 
@@ -105,6 +98,24 @@ as_service() {
     return "$code"
 }
 
+# Brings the books to a release's version, or fails with what `chuk migrate` failed with.
+migrate_books() {
+    local code=0
+    if [ -s "$etc/credentials/SUPABASE_SERVICE_ROLE_KEY" ] && [ ! -s "$etc/credentials/SUPABASE_DB_URL" ]; then
+        say "SUPABASE_DB_URL is not among the credentials: its schema is yours to bring up to date."
+        return
+    fi
+    as_service "$1" migrate >&2 || code=$?
+    refuse_settings "$code"
+    return "$code"
+}
+
+# A wrong setting is nothing that is wrong with the books.
+refuse_settings() {
+    [ "$1" != 2 ] ||
+        fail 2 "a setting cannot be used: it is named above." "Mend it and run this again; what served goes on."
+}
+
 # Of this very run, however many share the port: 200, another status, or nothing.
 health_of() {
     "$opt/runs/$1/.venv/bin/python" "$opt/runs/$1/scripts/lib/health.py" "$runtime/chuk-$1/http.sock" 8>&- || true
@@ -115,7 +126,7 @@ becomes_healthy() {
     while [ "$SECONDS" -le "$until" ]; do
         status=$(health_of "$run")
         [ "$status" = 200 ] && return
-        case $("$systemctl" is-active "chuk@$run.service" || true) in
+        case $(state_of "$run") in
         failed | inactive) say "It has ended." && return 1 ;;
         esac
         sleep "$pause"
@@ -169,10 +180,24 @@ start_run() {
 retire_run() {
     "$systemctl" --quiet disable "chuk@$1.service" || true
     "$systemctl" stop --no-block "chuk@$1.service"
+    # One that had failed is no longer anybody's concern.
+    "$systemctl" --quiet reset-failed "chuk@$1.service" 2>/dev/null || true
+}
+
+# Every run but this one, however it came to be there: of a deployment that was cut off, too.
+retire_others_than() {
+    local link run
+    for link in "$opt"/runs/*; do
+        run=${link##*/}
+        if [ -L "$link" ] && [ "$run" != "$1" ] && [ "$(state_of "$run")" != deactivating ]; then
+            retire_run "$run"
+        fi
+    done
 }
 
 give_up_on() {
-    local run=$1 before=$2
+    local run=$1 before=$2 mark=$3
+    trap '' INT TERM HUP
     say "Rolling back: $run is stopped${before:+, $before goes on}."
     "$systemctl" stop "chuk@$run.service" || true
     "$systemctl" --quiet reset-failed "chuk@$run.service" || true
@@ -182,29 +207,38 @@ give_up_on() {
         point_socket_at "$before"
         # A connection may have come while nobody served.
         "$systemctl" --quiet is-active "chuk@$before.service" || "$systemctl" start "chuk@$before.service" || true
+        [ -z "$mark" ] || printf '%s\n' "$mark" >"$opt/fingerprint"
     fi
     fail 20 "$run did not become healthy." "journalctl -u chuk@$run.service"
 }
 
-# Let a release that is installed take over from whatever serves.
+# Let a release that is installed take over from whatever serves. While there is no fingerprint this
+# has not come to its end, and whoever deploys next does it again.
 activate() {
-    local release=$1 run before other
+    local release=$1 run before mark
+    # Somebody who does not read any longer changes nothing from here on.
+    trap '' PIPE
     before=$(current_run)
+    mark=$(cat "$opt/fingerprint" 2>/dev/null || true)
+    rm -f "$opt/fingerprint"
     run=$(new_run "$release")
     mkdir -p "$opt/runs"
+    # shellcheck disable=SC2064  # the run is known now
+    trap "say 'It was interrupted.'; give_up_on '$run' '$before' '$mark'" INT TERM HUP
     ln -sfn "../releases/$release" "$opt/runs/$run"
     install_units "$release"
     point_socket_at "$run"
-    start_run "$run" || give_up_on "$run" "$before"
+    start_run "$run" || give_up_on "$run" "$before" "$mark"
+    # What is left takes a moment, and half of it is worse than either.
+    trap '' INT TERM HUP
     ln -sfn "releases/$release" "$opt/current.new"
     mv -T "$opt/current.new" "$opt/current"
     printf '%s\n' "$run" >"$opt/run"
-    fingerprint_of "$release" >"$opt/fingerprint"
     printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$release" >>"$opt/history"
     "$systemctl" --quiet enable chuk.socket "chuk@$run.service"
-    for other in $(active_runs); do
-        if [ "$other" != "$run" ]; then retire_run "$other"; fi
-    done
+    retire_others_than "$run"
+    fingerprint_of "$release" >"$opt/fingerprint"
+    trap - INT TERM HUP
     say "$run serves; what was there before lets its streams finish."
 }
 
@@ -221,20 +255,23 @@ prune() {
             rm -f "$link"
         fi
     done
-    for release in $(awk '{ print $2 }' "$opt/history" | tac | awk '!seen[$0]++' | head -n "$keep"); do
+    for release in $(awk '{ print $2 }' "$opt/history" | tac | awk -v keep="$keep" '!seen[$0]++ && ++kept <= keep'); do
         kept="$kept$release "
     done
     for link in "$opt"/releases/*; do
         release=${link##*/}
         case $kept in
         *" $release "*) ;;
-        *) if needed "removing release $release"; then rm -rf "$link"; fi ;;
+        *)
+            # The backups made for it lead to releases that are gone even longer.
+            if needed "removing release $release"; then rm -rf "$link" "$backups/before-$release"-*.backup; fi
+            ;;
         esac
     done
 }
 
 is_ending() {
-    case $("$systemctl" is-active "chuk@$1.service" || true) in
+    case $(state_of "$1") in
     deactivating | reloading | activating) return 0 ;;
     *) return 1 ;;
     esac

@@ -39,6 +39,11 @@ async def test_whoever_has_no_good_token_is_told_so(
         await expect(visitor.page.get_by_role("alert")).to_contain_text("INVALID_TOKEN")
         await expect(visitor.message).to_be_hidden()
         await visitor.photograph("refused")
+        # As it comes out of a chat that has shortened it: not a server that is away.
+        await visitor.page.get_by_label("Access token").fill("eyJhbGci…")
+        await visitor.page.get_by_role("button", name="Sign in").click()
+        await expect(visitor.page.get_by_role("alert")).to_contain_text("no token")
+        await expect(visitor.page.get_by_label("Access token")).to_be_focused()
 
 
 async def test_the_token_stays_in_the_tab_and_goes_with_it(visitor: Visitor) -> None:

@@ -211,6 +211,44 @@ async def test_only_so_many_releases_are_kept(deployed: Machine) -> None:
     kept = {path.name for path in (deployed.opt / "releases").iterdir()}
     # The one that is just letting its streams finish may still be there.
     assert release in kept and len(kept) <= 2
+    # A copy of the books for each upgrade there ever was would fill the disk.
+    made = (deployed.root / "var/backups/chuk").glob("before-*")
+    assert {path.name.removeprefix("before-").rpartition("-")[0] for path in made} <= kept
+
+
+async def test_a_wrong_setting_is_told_as_such_and_not_as_damage_to_the_books(
+    deployed: Machine,
+) -> None:
+    settings = deployed.root / "etc/chuk/chuk.toml"
+    right, before = settings.read_text("utf-8"), deployed.systemd.active()
+    try:
+        settings.write_text(right + "\n[chat]\nresume_kep = 9\n", "utf-8")
+        for _ in range(2):
+            done = await deployed.deploy()
+            assert done.code == 2 and "did you mean resume_keep" in done.err
+            assert "the books" not in done.err
+            deployed.change()
+    finally:
+        settings.write_text(right, "utf-8")
+    assert deployed.systemd.active() == before
+
+
+async def test_books_that_their_operator_migrates_do_not_stand_in_the_way_of_a_roll_back(
+    deployed: Machine,
+) -> None:
+    await deployed.deploy()
+    deployed.change()
+    assert (await deployed.deploy()).code == 0
+    secrets = deployed.root / "etc/chuk/credentials"
+    try:
+        (secrets / "SUPABASE_URL").write_text("http://127.0.0.1:9")
+        (secrets / "SUPABASE_SERVICE_ROLE_KEY").write_text("key")
+        done = await deployed.script("rollback", "--patience", "1")
+    finally:
+        for name in ("SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"):
+            (secrets / name).unlink()
+    # Whether it becomes healthy there is not what is asked.
+    assert done.code in (0, 20) and "yours to bring up to date" in done.err
 
 
 def ssh_in(folder: Path) -> str:

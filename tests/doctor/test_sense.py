@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import jwt
 import pytest
 
@@ -92,3 +94,31 @@ async def test_a_publishable_key_is_no_secret_key(examine: Examine) -> None:
     environ = {**_GOOD, **_STRIPE, "STRIPE_SECRET_KEY": "pk_live_made_up"}
     async with examine(**environ) as examined:
         assert verdicts(await sense.look(examined)) == ["fail", "warn"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("OPENROUTER_KEY", "OPENROUTER_API_KEY"), ("REDIS_URI", "REDIS_URL"), ("CHUK_NONSENSE", "")],
+)
+async def test_a_name_that_nobody_reads_is_told(examine: Examine, name: str, meant: str) -> None:
+    async with examine(**{**_GOOD, name: "value"}) as examined:
+        (found,) = await sense.look(examined)
+    assert found.verdict.value == "warn" and name in found.says
+    assert meant in found.advice and "value" not in found.says + found.advice
+
+
+async def test_a_credential_under_a_name_that_nobody_reads_is_told(
+    examine: Examine, tmp_path: Path
+) -> None:
+    (tmp_path / "chuk_GROQ_KEY").write_text("value")
+    async with examine(**_GOOD, CREDENTIALS_DIRECTORY=str(tmp_path)) as examined:
+        (found,) = await sense.look(examined)
+    assert "GROQ_KEY" in found.says and "GROQ_API_KEY" in found.advice
+
+
+async def test_a_key_that_the_models_file_names_is_read(examine: Examine, tmp_path: Path) -> None:
+    models = tmp_path / "models.toml"
+    models.write_text('[[server]]\napi_key_env = "OPENROUTER_2_KEY"\n')
+    environ = {**_GOOD, "OPENROUTER_2_KEY": "value", "CHUK_UPSTREAM_MODELS_FILE": str(models)}
+    async with examine(**environ) as examined:
+        assert verdicts(await sense.look(examined)) == ["ok"]

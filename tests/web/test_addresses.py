@@ -47,8 +47,9 @@ async def test_a_proxy_that_is_not_the_peer_is_not_believed(start_server: StartS
         # Nonsense counts for the proxy that let it through.
         ([["nonsense"], ["' OR 1=1"], []], [200, 429, 429]),
         ([["1.1.1.1, nonsense"], ["2.2.2.2, nonsense"]], [200, 429]),
-        # IPv6, in any spelling.
-        ([["2001:db8::1"], ["2001:DB8:0:0::1"], ["2001:db8::2"]], [200, 429, 200]),
+        # IPv6, in any spelling, and all the addresses that one line has.
+        ([["2001:db8::1"], ["2001:DB8:0:0::1"], ["2001:db8:0:1::1"]], [200, 429, 200]),
+        ([["2001:db8::1"], ["2001:db8::ffff:1:2:3"]], [200, 429]),
         ([["::ffff:198.51.100.1"], ["198.51.100.1"]], [200, 429]),
         ([["198.51.100.1, ::ffff:10.0.0.1"], ["198.51.100.2, ::ffff:10.0.0.1"]], [200, 200]),
         ([["198.51.100.1, fd00::1"], ["198.51.100.2, fd00::1"]], [200, 200]),

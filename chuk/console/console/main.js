@@ -17,6 +17,7 @@ import { startWire } from "./wire.js";
 
 const SECTIONS = ["chat", "draw", "usage"];
 const FORBIDDEN = 403;
+const NO_TOKEN = /[^\x21-\x7e]/;
 
 /** Show what is left. A key of a program may not know; nobody does who has signed out meanwhile. */
 async function showPurse() {
@@ -103,8 +104,14 @@ function start() {
   by("sign-out").addEventListener("click", () => leave());
   by("sign-in").addEventListener("submit", (event) => {
     event.preventDefault();
-    keepToken(by("token").value.trim().replace(/^Bearer\s+/i, ""));
+    const given = by("token").value.trim().replace(/^Bearer\s+/i, "");
     by("token").value = "";
+    // What does not fit into a header never leaves the browser, and would look like a server that is away.
+    if (NO_TOKEN.test(given)) {
+      leave("This is no token: it has a space, or a character that no token has. Please copy it once more.");
+      return;
+    }
+    keepToken(given);
     signIn();
   });
   if (token()) signIn();
