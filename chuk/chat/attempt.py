@@ -54,6 +54,7 @@ class Attempt:
         "_began_at",
         "_can_ask",
         "_clock",
+        "_empty_ends",
         "_finish_reason",
         "_has_heard",
         "_kept",
@@ -90,6 +91,7 @@ class Attempt:
         self._clock = clock
         self._can_ask = can_ask
         self._kept = kept
+        self._empty_ends: tuple[str, ...] = ()
         self._finish_reason: str | None = None
         self._has_heard = False
         self._was_held_up = False
@@ -107,6 +109,7 @@ class Attempt:
         Raises:
             ChukError: a failure that is the client's to know.
         """
+        self._empty_ends = request.extras.empty_ends
         answer = upstream.complete(request, self._pass_on)
         # Pictures may make it megabytes.
         del request
@@ -131,11 +134,16 @@ class Attempt:
             self._judge_end()
         finally:
             self._permit.left()
-        if not self.has_output and self._finish_reason not in _MEANT:
+        if not self.is_paid and self._finish_reason not in _MEANT:
             return ProviderError("The model gave no answer. Please try again.")
         if self.has_output and not self._was_held_up:
             self.speaking_time = self._clock() - self._began_at
         return None
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether its user pays: it has output, or the request itself left no room for any."""
+        return self.has_output or self._finish_reason in self._empty_ends
 
     def _pass_on(self, batch: Sequence[UpstreamEvent]) -> Wait | None:
         """See `chuk.chat.ports.Take`. Nearly every read of an answer is one event of content."""
@@ -183,7 +191,7 @@ class Attempt:
     def _judge_end(self) -> None:
         if self._finish_reason == "error":
             self._permit.failed()
-        elif self.has_output or self._finish_reason in _MEANT:
+        elif self.is_paid or self._finish_reason in _MEANT:
             self._permit.succeeded()
 
     def _judge(self, error: ChukError) -> None:

@@ -30,7 +30,7 @@ class TurnFacts:
     """What is known of a turn when it ends.
 
     Attributes:
-        has_delivered: whether any piece of an answer went out.
+        has_delivered: whether any piece of an answer went out, or none was to.
         prompt_tokens, completion_tokens, total_tokens: by upstream's count, else by ours.
         is_counted: whether they are upstream's.
         cost_usd: upstream's own cost, where it named one.

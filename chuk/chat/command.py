@@ -41,6 +41,8 @@ class Extras:
     Attributes:
         tools, tool_choice, response_format: JSON, checked and passed on as it came.
         has_schema: whether the format is a JSON schema, which fewer providers know.
+        takes_empty: whether an answer that used up its room before its first word is one to the
+            client; a person would see nothing, and is told so instead.
     """
 
     top_p: float | None = None
@@ -53,11 +55,22 @@ class Extras:
     parallel_tool_calls: bool | None = None
     response_format: bytes | None = None
     has_schema: bool = False
+    takes_empty: bool = field(default=False, compare=False)
 
     @property
     def size(self) -> int:
         """Bytes of what the model reads of it, besides the messages."""
         return len(self.tools or b"") + len(self.response_format or b"")
+
+    @property
+    def empty_ends(self) -> tuple[str, ...]:
+        """Reasons to end for which an answer without a word is one, and paid for as any other.
+
+        The request itself left no room for more. Were it free, whoever asks so that nothing comes
+        would be told something by that, as often as they like, at our cost.
+        """
+        room = ("length",) if self.takes_empty else ()
+        return (*room, "stop") if self.stop else room
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -32,8 +32,9 @@ class Resolution:
 def resolve(command: ChatCommand, model: Model) -> Resolution:
     """Decide who serves a command and within which limits.
 
-    With fallbacks allowed the provider asked for comes first, then the others, the cheapest
-    first; who cannot hold the conversation, or does not understand the request, is left out.
+    That is the provider asked for, or the cheapest one. With fallbacks allowed the others come
+    after it, the cheapest first. Who cannot hold the conversation, or does not understand the
+    request, is left out.
 
     Raises:
         ModelNotFound: the provider asked for does not offer the model, or may not be used.
@@ -51,6 +52,8 @@ def resolve(command: ChatCommand, model: Model) -> Resolution:
             requested_tokens=likely,
             model=model.id,
         )
+    if not command.allow_provider_fallbacks:
+        providers = providers[:1]
     candidates = tuple(
         Candidate(each, _clamped(command.max_tokens, each, likely)) for each in providers
     )
@@ -90,7 +93,7 @@ def _able(command: ChatCommand, model: Model) -> list[Provider]:
         raise InvalidRequest(
             f"{', '.join(needs)}: {reason}", fields={name: [reason] for name in needs}
         )
-    return able if command.allow_provider_fallbacks else able[:1]
+    return able
 
 
 def _roomy(able: list[Provider], likely: int, fewest: int) -> list[Provider]:

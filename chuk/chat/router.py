@@ -211,7 +211,7 @@ class Router:
                 self.errors.add(upstream, provider, failure.code)
                 span.fail(failure.code)
                 self.losses.note(attempt.generation_id, attempt.cost_usd)
-            elif not attempt.has_output:
+            elif not attempt.is_paid:
                 # One that was meant to be empty is no failure, but nobody pays for it either.
                 self.losses.note(attempt.generation_id, attempt.cost_usd)
             return failure

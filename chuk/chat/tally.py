@@ -38,9 +38,11 @@ class Tally:
     __slots__ = (
         "_allowed",
         "_answer_bytes",
+        "_empty_ends",
         "_finish_reason",
         "_first_token_at",
         "_has_ended",
+        "_is_empty",
         "_last_read_at",
         "_prompt_tokens",
         "_usage",
@@ -59,8 +61,9 @@ class Tally:
         self.generation_id: str | None = None
         self.has_been_read = False
         self._allowed = resolution.model.providers if resolution.request.allow_fallbacks else ()
+        self._empty_ends = resolution.request.extras.empty_ends
         self._prompt_tokens = resolution.prompt_tokens
-        self._has_ended = False
+        self._has_ended = self._is_empty = False
         self._answer_bytes = 0
         self._usage: UpstreamUsage | None = None
         self._finish_reason: str | None = None
@@ -118,7 +121,9 @@ class Tally:
         if self._finish_reason == "error":
             return StreamInterrupted() if self.pieces else ProviderError()
         if not self.pieces:
-            return ProviderError("The model gave no answer. Please try again.")
+            if self._finish_reason not in self._empty_ends:
+                return ProviderError("The model gave no answer. Please try again.")
+            self._is_empty = True
         return Done()
 
     @property
@@ -146,7 +151,7 @@ class Tally:
         """What the books need to know at the end: by upstream's own count, else by ours."""
         usage = self._usage or self._estimate()
         return TurnFacts(
-            has_delivered=self.pieces > 0,
+            has_delivered=self.pieces > 0 or self._is_empty,
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             total_tokens=usage.total_tokens,

@@ -35,7 +35,7 @@ async def fingerprint(key: str, endpoint: str, meaning: Any) -> str:
         key: goes in too, so that nobody can find a short text by trying.
         meaning: texts, numbers, sequences, mappings and dataclasses, one within the other.
             Fields of a dataclass that have their defaults do not count: a new field changes
-            the meaning of nothing that was asked for before.
+            the meaning of nothing that was asked for before. Nor do those that are not compared.
     """
     if _size(meaning) < _LARGE:
         return _hashed(key, endpoint, meaning)
@@ -94,6 +94,8 @@ def _told_fields(value: Any) -> list[str]:
     told: list[str] = []
     for field in dataclasses.fields(value):
         default: Any = field.default
+        if not field.compare:
+            continue
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
         if default is dataclasses.MISSING or getattr(value, field.name) != default:

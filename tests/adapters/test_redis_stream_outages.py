@@ -265,3 +265,21 @@ async def test_what_cannot_be_put_into_words_keeps_nothing_else_from_redis(
             "last",
         }
         assert one.shipper.waiting == 0
+
+
+async def test_what_runs_is_found_from_elsewhere_after_redis_came_back_empty(
+    redis_server: RedisServer,
+) -> None:
+    async with running(redis_server, "one") as one, running(redis_server, "two") as two:
+        begin(one)
+        await one.shipper.flush()
+        redis_server.stop()
+        await eventually(lambda: one.is_away and two.is_away)
+        redis_server.start()
+        await eventually(lambda: not (one.is_away or two.is_away))
+        # It says nothing more for now; and whoever asks at once is not told that it is gone.
+        finding = asyncio.create_task(two.find("turn"))
+        await one.lives.beat()
+        facts = await finding
+        assert facts is not None and (facts.state, facts.last_event) == (StreamState.RUNNING, 3)
+        assert await two.find("no such id, and none that could be one") is None

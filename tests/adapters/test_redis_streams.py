@@ -13,7 +13,7 @@ from chuk.adapters.redis.streams import RedisStreams
 from chuk.chat.events import Content, Done, Meta, Reasoning, Started, ToolCalls, TurnEvent
 from chuk.chat.recording import StreamBounds
 from chuk.chat.stream_id import new_stream_id
-from chuk.errors import NotFound, StreamInterrupted
+from chuk.errors import NotFound, ServiceUnavailable, StreamInterrupted
 from tests.contracts.kept_streams import KEY, next_told, redis_streams, running, told
 from tests.contracts.stores import ADA, MODEL
 from tests.harness import eventually
@@ -293,6 +293,44 @@ async def test_what_redis_does_not_forget_at_once_is_asked_of_it_again(
         assert client.zcard(client.keys("chuk:user:*")[0]) == 3
     assert (streams.shipper.waiting, streams.shipper.running) == (0, {})
     await connection.close()
+
+
+async def test_what_was_erased_while_it_ran_is_forgotten_however_late(
+    redis_server: RedisServer,
+) -> None:
+    streams, connection = redis_streams(redis_server, "one")
+    recording = streams.open("turn", ADA, MODEL)
+    recording.keep(1, BEGINNING)
+    await streams.shipper.flush()
+    with redis_server.client() as client:
+        client.execute_command("ACL", "SETUSER", "default", "-unlink")
+        with pytest.raises(ServiceUnavailable):
+            await streams.erase(ADA)
+        recording.keep(4, [Content([b"!"]), Done()])
+        await streams.shipper.flush()
+        assert client.exists("chuk:stream:turn") == 1
+        client.execute_command("ACL", "SETUSER", "default", "+unlink")
+        await streams.shipper.flush()
+        assert client.keys("chuk:stream:turn*") == []
+    assert (streams.shipper.waiting, streams.shipper.running) == (0, {})
+    await connection.close()
+
+
+async def test_what_is_dropped_between_two_rounds_does_not_wait_for_the_next_beat(
+    redis_server: RedisServer,
+) -> None:
+    async with running(redis_server, "one") as streams:
+        long = [Started("turn"), Content([b"x" * 14_000]), Done()]
+        with redis_server.client() as client:
+            # A round that takes long: the next one may bring nothing but what has just begun.
+            client.execute_command("CLIENT", "PAUSE", "200")
+            for number in range(3):
+                streams.open(f"turn{number}", ADA, MODEL).keep(1, long)
+            await eventually(lambda: not streams.shipper.running)
+            assert client.exists("chuk:stream:turn0") == 1
+            streams.open("turn3", ADA, MODEL).keep(1, long)  # for which the first has to go
+            await eventually(lambda: client.exists("chuk:stream:turn0") == 0)
+            assert client.exists("chuk:stream:turn3") == 1
 
 
 def whole(server: RedisServer) -> bytes:

@@ -295,8 +295,8 @@ async def test_fallbacks_never_reach_a_provider_that_is_not_listed(
 
 
 async def test_a_conversation_too_long_is_refused(server: RunningServer) -> None:
-    status, answer = await post_fields(server, message="word " * 200_000)
+    status, answer = await post_fields(server, message="word " * 300_000)
     assert status == 400
     assert answer["error"]["code"] == "CONTEXT_TOO_LONG"
-    assert answer["error"]["details"]["max_tokens"] == 40_960
+    assert answer["error"]["details"]["max_tokens"] == 131_072
     assert answer["error"]["details"]["model"] == MODEL

@@ -50,6 +50,18 @@ def test_without_a_provider_the_cheapest_one_serves() -> None:
     assert resolve(a_command(), a_model()).provider is CHEAP
 
 
+@pytest.mark.parametrize("text", ["word " * 20_000, "x" * 40_000])
+def test_without_a_provider_the_cheapest_one_that_can_hold_the_conversation_serves(
+    text: str,
+) -> None:
+    resolution = resolve(a_command(Message("user", text), max_tokens=100), a_model())
+    assert resolution.request.providers == ("middle",)
+    assert (resolution.provider, resolution.request.max_tokens) == (MIDDLE, 100)
+    with pytest.raises(ContextTooLong) as caught:
+        resolve(a_command(Message("user", "word " * 400_000)), a_model())
+    assert caught.value.details["max_tokens"] == DEAR.context_length
+
+
 @pytest.mark.parametrize("slug", ["unknown", "Middle", "cheap", ""])
 def test_a_provider_that_is_not_listed_is_refused(slug: str) -> None:
     with pytest.raises(ModelNotFound) as caught:
@@ -93,7 +105,7 @@ def test_an_answer_is_at_least_one_token_and_within_both_limits(
 
 
 def test_a_conversation_that_cannot_fit_is_refused_before_upstream_sees_it() -> None:
-    command = a_command(Message("user", "word " * 20_000))
+    command = a_command(Message("user", "word " * 20_000), provider_slug="cheap/fp8")
     with pytest.raises(ContextTooLong) as caught:
         resolve(command, a_model())
     details = caught.value.details
@@ -105,7 +117,7 @@ def test_a_conversation_that_cannot_fit_is_refused_before_upstream_sees_it() -> 
 
 def test_a_conversation_that_might_fit_is_left_to_the_provider() -> None:
     # By the likely count it is too long, but only the model's own tokenizer knows.
-    command = a_command(Message("user", "x" * 40_000))
+    command = a_command(Message("user", "x" * 40_000), provider_slug="cheap/fp8")
     assert resolve(command, a_model()).request.max_tokens == 1
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from chuk.catalog.models import Model
 from chuk.chat.breakers import BreakerRules
+from chuk.chat.command import Extras
 from chuk.chat.events import Ended, Finished, Opened, Reasoning, Routed, ToolCalls, UpstreamUsage
 from chuk.errors import (
     ChukError,
@@ -369,6 +370,15 @@ async def test_an_answer_meant_to_be_empty_that_nobody_pays_for_is_our_loss(reas
     router = a_router(Providers({"one/fp8": ([Opened("gen-1")], end)}), costs=Costs())
     await router.complete(a_request(), Taken())
     assert (router.losses.count, router.losses.usd) == (1, Decimal("0.02"))
+
+
+@pytest.mark.parametrize("reason", ["length", "stop"])
+async def test_an_answer_for_which_its_request_left_no_room_is_no_loss_of_ours(reason: str) -> None:
+    end: Step = [UpstreamUsage(5, 9, 14, Decimal("0.02")), Finished(reason), Ended()]
+    providers = Providers({"one/fp8": ([Opened("gen-1")], end)})
+    router = a_router(providers, costs=Costs())
+    await router.complete(a_request(extras=Extras(stop=("Hel",), takes_empty=True)), Taken())
+    assert (providers.slugs, router.losses.count) == (ORDER[:1], 0)
 
 
 async def test_a_model_whose_upstream_is_not_configured_any_more_is_unavailable() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,11 @@ class Newer:
     name: str
     colour: str | None = None
     tags: tuple[str, ...] = ()
+    manner: str = field(default="", compare=False)
+
+
+async def test_a_field_that_is_not_compared_means_nothing() -> None:
+    assert await of(Newer("fox", "red", manner="curt")) == await of(Newer("fox", "red"))
 
 
 async def test_a_field_that_came_later_changes_nothing_while_it_has_its_default() -> None:

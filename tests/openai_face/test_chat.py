@@ -48,6 +48,40 @@ async def test_a_whole_answer_has_openais_shape(
     assert answer.model_extra["chuk"]["cost_eur"] > 0
 
 
+@pytest.mark.parametrize(
+    ("reason", "fields"),
+    [("stop", {"stop": ["Hel"]}), ("length", {"max_completion_tokens": 3})],
+)
+async def test_an_answer_for_which_there_was_no_room_is_empty_and_paid_for(
+    server: RunningServer,
+    client: AsyncOpenAI,
+    openrouter: FakeOpenRouter,
+    reason: str,
+    fields: dict[str, Any],
+) -> None:
+    cost = {"prompt_tokens": 90_000, "completion_tokens": 1, "total_tokens": 90_001, "cost": 0.02}
+    openrouter.script(*[Reply(content=[], finish_reason=reason, usage=cost)] * 2)
+    answer = await client.chat.completions.create(model=MODEL, messages=HELLO, **fields)
+    (choice,) = answer.choices
+    assert (choice.message.content, choice.finish_reason) == ("", reason)
+    assert answer.model_extra is not None
+    assert answer.model_extra["chuk"]["cost_eur"] == pytest.approx(0.02 * 0.92)
+    *chunks, ending, last = await streamed(client, **fields)
+    assert text_of(chunks) == "" and ending.choices[0].finish_reason == reason
+    assert last.model_extra["chuk"]["cost_eur"] == pytest.approx(0.02 * 0.92)
+    assert len(openrouter.completions) == 2
+    assert [receipt["charged_eur"] for receipt in await receipts_of(server)] == [0.0184, 0.0184]
+
+
+async def test_an_empty_answer_that_nobody_asked_for_is_a_failure_and_free(
+    server: RunningServer, client: AsyncOpenAI, openrouter: FakeOpenRouter
+) -> None:
+    openrouter.script(Reply(content=[], finish_reason="stop"))
+    with pytest.raises(InternalServerError):
+        await client.chat.completions.create(model=MODEL, messages=HELLO)
+    assert [receipt["charged_eur"] for receipt in await receipts_of(server)] == [0]
+
+
 @pytest.mark.parametrize("options", [{}, {"stream_options": {"include_usage": True}}])
 async def test_a_streamed_answer_comes_in_chunks_and_ends_with_its_usage(
     client: AsyncOpenAI, openrouter: FakeOpenRouter, options: dict[str, Any]

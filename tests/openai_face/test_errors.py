@@ -126,7 +126,7 @@ async def test_too_long_a_talk_says_so_in_openais_word(client: AsyncOpenAI) -> N
         await client.chat.completions.create(model=MODEL, messages=talk)
     assert caught.value.code == "context_length_exceeded"
     # Other libraries know it by these words alone.
-    assert "This model's maximum context length is 40960 tokens" in caught.value.message
+    assert "This model's maximum context length is 131072 tokens" in caught.value.message
     assert caught.value.param == "messages"
 
 

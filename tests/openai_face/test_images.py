@@ -26,6 +26,17 @@ async def test_a_picture_is_had_at_its_address_without_a_key(
         assert Image.open(io.BytesIO(await picture.read())).size == (256, 256)
 
 
+async def test_who_asks_for_openais_own_painter_gets_the_bytes_that_its_clients_read(
+    client: AsyncOpenAI,
+) -> None:
+    answer = await client.images.generate(model="gpt-image-1", prompt="a fox", size="256x256")
+    assert answer.data is not None
+    (found,) = answer.data
+    assert found.url is None
+    picture = Image.open(io.BytesIO(base64.b64decode(found.b64_json or "")))
+    assert picture.size == (256, 256)
+
+
 async def test_several_come_as_base64_and_each_is_in_the_books(
     client: AsyncOpenAI, server: RunningServer
 ) -> None:

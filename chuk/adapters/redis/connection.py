@@ -66,12 +66,16 @@ class RedisConnection:
         waits = ConnectionPool.from_url(url, max_connections=_WAITING_CONNECTIONS, **options)
         self._client, self._waiting_client = Redis.from_pool(calls), Redis.from_pool(waits)
         self._healing: asyncio.Task[None] | None = None
-        self._complained_at = float("-inf")
+        self._complained_at = self._back_since = float("-inf")
 
     @property
     def is_away(self) -> bool:
         """Whether it did not answer lately."""
         return self._healing is not None
+
+    def came_back_within(self, seconds: float) -> bool:
+        """Whether it was away until less than so many seconds ago: it may have forgotten all."""
+        return asyncio.get_running_loop().time() - self._back_since < seconds
 
     @property
     def address(self) -> str:
@@ -166,6 +170,7 @@ class RedisConnection:
                 continue
             break
         self._healing = None
+        self._back_since = asyncio.get_running_loop().time()
         _log.info("redis_back", failures=self.failures - before)
 
 

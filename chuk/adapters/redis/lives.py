@@ -70,6 +70,7 @@ class Lives:
         self._sleep = sleep
         self._missing_since: dict[str, float] = {}
         self._refreshed_at = 0.0
+        self._outages = connection.outages
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -99,6 +100,9 @@ class Lives:
             RedisAway: it does not answer.
         """
         await self._connection.run(self._prove)
+        if self._outages != self._connection.outages:
+            self._outages = self._connection.outages
+            self._shipper.doubt()
         self._shipper.nudge()
         now = asyncio.get_running_loop().time()
         if now - self._refreshed_at >= MARGIN / 4:

@@ -90,9 +90,14 @@ class Shipper:
         """It is not kept here any more, so not in Redis either."""
         if (shipment := self.running.get(recording.id)) is not None:
             self._let_go(shipment)
-        kept_until = self._time() + recording.keep_for + MARGIN
-        self._gone[recording.id] = (recording.owner, kept_until)
+        self._forget(recording)
         self._wake.set()
+
+    def doubt(self) -> None:
+        """Redis was away, and may be empty now: look how much it has of what runs here."""
+        for shipment in tuple(self.running.values()):
+            shipment.is_known = False
+            self.queue(shipment)
 
     def start(self) -> None:
         """Begin to bring."""
@@ -208,7 +213,7 @@ class Shipper:
                     next_round = now() + min(took * (_SHARE - 1), _LONGEST_INTERVAL)
                 else:
                     is_brought = await self.ship(at=began, only_new=True)
-                if is_brought and self._queue:
+                if is_brought and self.waiting:
                     self._wake.set()
             except Exception as error:
                 # A defect must not keep every stream from Redis for good, nor be hidden.
@@ -231,6 +236,8 @@ class Shipper:
             await self._connection.run(load.carry)
             for shipment in load.over:
                 self._let_go(shipment)
+                if not (shipment.is_delivered and shipment.is_whole):
+                    self._forget(shipment.inner)
             kept = [one for one in load.forgotten if not self._conclude_forgetting(*one)]
             refused = [one for one in load.carried if not self._conclude(*one)]
             is_brought = not refused and not kept
@@ -262,6 +269,10 @@ class Shipper:
                 self._note_refusal(error)
                 return False
         return True
+
+    def _forget(self, recording: MemoryRecording) -> None:
+        kept_until = self._time() + recording.keep_for + MARGIN
+        self._gone[recording.id] = (recording.owner, kept_until)
 
     def _conclude_forgetting(self, stream_id: str, error: bytes | None) -> bool:
         if error is None:

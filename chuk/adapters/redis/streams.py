@@ -46,7 +46,7 @@ _TIMED_ID = re.compile("[0-9a-f]{32}")
 _TIME_DIGITS = 12
 # Seconds. A client that changes networks may be here before its answer is.
 _FRESH = 1.0
-_LOOKS = (0.025, 0.05, 0.1, 0.2, 0.4)
+_FIRST_WAIT, _LONGEST_WAIT = 0.025, 0.8
 
 
 class RedisStreams:
@@ -76,6 +76,7 @@ class RedisStreams:
         self._connection = connection
         self._gate = Gate(connection)
         self._process = process
+        self._lease = lease
         self._stop: Callable[[str], object] = lambda _: None
         self.records = Records(seals)
         self.shipper = Shipper(connection, self.records, process=process)
@@ -218,17 +219,23 @@ class RedisStreams:
                     await self._ask(found, ERASE)
 
     async def _found(self, stream_id: str) -> Found | None:
-        """What Redis knows of it. One that has just begun may still be on its way there."""
-        for wait in _LOOKS:
-            found = await self._look_for(stream_id)
-            if found is not None or not _is_fresh(stream_id):
-                return found
-            await asyncio.sleep(wait)
-        return await self._look_for(stream_id)
+        """What Redis knows of it.
 
-    async def _look_for(self, stream_id: str) -> Found | None:
+        One that has just begun may still be on its way there; and every one may be for a while
+        after an outage, from which Redis may have come back empty.
+        """
         if _ID.fullmatch(stream_id) is None:
             return None
+        wait = _FIRST_WAIT
+        while True:
+            found = await self._look_for(stream_id)
+            is_on_its_way = _is_fresh(stream_id) or self._connection.came_back_within(self._lease)
+            if found is not None or not is_on_its_way:
+                return found
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
+
+    async def _look_for(self, stream_id: str) -> Found | None:
         try:
             (found,) = await self._gate.run(lambda client: self.records.find(client, [stream_id]))
         except RedisAway:

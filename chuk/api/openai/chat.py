@@ -173,6 +173,7 @@ def _extras(fields: dict[str, Any]) -> Extras:
         parallel_tool_calls=known["parallel_tool_calls"],
         response_format=_json("response_format", form),
         has_schema=form is not None and form["type"] == "json_schema",
+        takes_empty=True,
     )
 
 

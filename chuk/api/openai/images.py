@@ -29,6 +29,7 @@ from chuk.web.validation import checked
 
 MAX_BODY = 65_536
 _MOST = 10
+_OF_BYTES = "gpt-image-"
 _USUAL = (1024, 1024)
 _SIZE = re.compile(r"([1-9][0-9]{1,3})x([1-9][0-9]{1,3})", re.ASCII)
 
@@ -64,7 +65,13 @@ class ImagesRequest(Schema):
         metadata={"description": "auto, or width x height: 1024x1024, 1024x768, ..."},
     )
     response_format = fields.Str(
-        load_default="url", allow_none=True, validate=validate.OneOf(["url", "b64_json"])
+        load_default=None,
+        allow_none=True,
+        validate=validate.OneOf(["url", "b64_json"]),
+        metadata={
+            "description": "`url` unless said otherwise; `b64_json` for a model `gpt-image-…`, "
+            "whose clients know nothing else."
+        },
     )
     background = fields.Str(
         load_default="auto",
@@ -101,7 +108,7 @@ async def image_generations(request: web.Request) -> web.StreamResponse:
     width, height = values["size"] or _USUAL
     check_commission(prompt, width, height)
     drawing, principal = services[DRAWING], request[PRINCIPAL]
-    form = values["response_format"] or "url"
+    form = values["response_format"] or _usual_form(values["model"])
     # Each picture counts; the first did so with its request.
     for _ in range(count - 1):
         decision = await services[RATE_LIMITS].take("image", str(principal.user_id))
@@ -128,6 +135,12 @@ async def image_generations(request: web.Request) -> web.StreamResponse:
     else:
         data = [{"b64_json": await _encoded(services[PICTURES], name)} for name in names]
     return render_data(request, {**document, "data": data}, headers=answer.headers)
+
+
+def _usual_form(model: str | None) -> str:
+    # OpenAI's own models of this name give bytes alone, and their clients ask for no form.
+    is_bytes = model is not None and model.startswith(_OF_BYTES)
+    return "b64_json" if is_bytes else "url"
 
 
 async def _drawn(
