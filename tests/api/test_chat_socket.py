@@ -114,7 +114,7 @@ async def test_turns_that_run_get_their_error_before_a_socket_is_closed_for_bad_
             event["error"]["code"] for event in rest if event.get("id") == 1 and "error" in event
         ] == ["STREAM_INTERRUPTED"]
         assert socket.close_code == WSCloseCode.POLICY_VIOLATION
-        await openrouter.wait_for_disconnect(timeout=1)
+        await openrouter.wait_for_disconnect()
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ _TOO_LARGE = 40_000_000
 
 async def next_event(reader: Any) -> Any:
     """The next event of a stream that is read line by line; None for the end after success."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while line := await reader.readline():
             if line.startswith(b"data: "):
                 data = line[6:].strip()
@@ -201,7 +201,7 @@ async def test_the_server_learns_that_a_client_has_left(behind: Behind, version:
     ) as curl:
         await told(curl.stdout, "one")
         assert (await health(behind))["active_connections"] == 1
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (await health(behind))["active_connections"]:
             pass
 
