@@ -208,7 +208,7 @@ class Shipper:
                     next_round = now() + min(took * (_SHARE - 1), _LONGEST_INTERVAL)
                 else:
                     is_brought = await self.ship(at=began, only_new=True)
-                if is_brought and self._queue:
+                if is_brought and self.waiting:
                     self._wake.set()
             except Exception as error:
                 # A defect must not keep every stream from Redis for good, nor be hidden.
