@@ -94,4 +94,4 @@ async def stopped(
 
 async def receive(socket: aiohttp.ClientWebSocketResponse) -> Any:
     """The next event of a socket."""
-    return await socket.receive_json(timeout=10)
+    return await socket.receive_json(timeout=30)

@@ -98,7 +98,7 @@ async def test_a_socket_carries_turn_after_turn(behind: Behind) -> None:
     async with behind.edge.client.ws_connect(url) as socket:
         token = behind.server.token()
         await socket.send_json({**_CHAT, "token": token})
-        while (await socket.receive_json(timeout=10)).get("content") != "one":
+        while (await socket.receive_json(timeout=30)).get("content") != "one":
             pass
         second.set()
         assert answer_text(await turn_events(socket)) == "two"

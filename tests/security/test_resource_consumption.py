@@ -63,11 +63,11 @@ async def test_strangers_of_one_address_share_what_one_user_has(start_server: St
         assert await opens(server, {}) == 429
         # Signed in, they are their user's, and strangers may come again.
         await first.send_json(message(token=server.token()))
-        while "done" not in await first.receive_json(timeout=10):
+        while "done" not in await first.receive_json(timeout=30):
             pass
         assert await opens(server, {}) == 101
         await second.send_json(message(token=server.token()))
-        while "done" not in await second.receive_json(timeout=10):
+        while "done" not in await second.receive_json(timeout=30):
             pass
         async with server.socket(headers={}) as third:
             await third.send_json(message(token=server.token()))
@@ -83,7 +83,7 @@ async def test_a_stranger_cannot_keep_a_socket_by_talking(start_server: StartSer
     ):
         while not stranger.closed:
             await stranger.send_json({"type": "ping"})
-            frame = await stranger.receive(timeout=10)
+            frame = await stranger.receive(timeout=30)
             if frame.type is not aiohttp.WSMsgType.TEXT:
                 break
         assert stranger.close_code == 1008
