@@ -98,7 +98,7 @@ async def live_sse(
         assert response.status == 200, await response.text()
 
         async def events() -> AsyncGenerator[Any, None]:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 rest = b""
                 while chunk := await response.content.readany():
                     *blocks, rest = (rest + chunk).split(b"\n\n")
@@ -109,7 +109,7 @@ async def live_sse(
             yield arriving
 
 
-async def eventually(condition: Callable[[], bool], *, timeout: float = 5.0) -> None:
+async def eventually(condition: Callable[[], bool], *, timeout: float = 30.0) -> None:
     """Wait until a condition that nobody announces holds."""
     async with asyncio.timeout(timeout):
         while not condition():  # noqa: ASYNC110
@@ -124,7 +124,7 @@ def answer_text(events: list[Any]) -> str:
 async def turn_events(socket: aiohttp.ClientWebSocketResponse) -> list[Any]:
     """The events of the one turn running on a socket, up to its end."""
     events: list[Any] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not events or not ({"done", "error"} & events[-1].keys()):
             events.append(await socket.receive_json())
     return events

@@ -143,7 +143,7 @@ async def over_a_socket(client: aiohttp.ClientSession, url: str, token: str) -> 
         await socket.send_json(
             {"token": token, "model_id": MODEL, "message": mark("message"), "id": mark("id")}
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while "done" not in await socket.receive_json():
                 pass
         for text in (mark("no json"), '{"token": "' + mark("token") + '", "message": "x"}'):

@@ -119,7 +119,7 @@ async def test_an_account_deleted_at_one_server_is_gone_from_all(
         await deleting
         assert [(await models_status(server))[0] for server in (one, other)] == [403, 403]
         pending = ["something"]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while pending:
                 pending = await delete_account(other)
 
@@ -127,7 +127,7 @@ async def test_an_account_deleted_at_one_server_is_gone_from_all(
 async def eventually_locked(server: RunningServer) -> None:
     """Let a server look at what others have locked, until it has seen the default user."""
     locks = server.app[LOCKED_ACCOUNTS]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not locks.is_known_locked(DEFAULT_USER):
             await locks.look()
 

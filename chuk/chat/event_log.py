@@ -1,15 +1,22 @@
-"""A turn's events, kept in little space, to be read again from any number on.
+"""A turn's events, kept as one run of bytes, to be read again from any number on.
 
-A piece of an answer is the inside of a JSON string, so that no control character ever stands in
-it: pieces that follow each other are one run of bytes, with a line feed after each. An event of
-its own for each piece would take thirty times the space.
+They lie as `event_codec` puts them, and pieces of one kind that follow each other are one event,
+which grows. So an answer takes few more bytes than it has, is one object however many events it
+has, and goes to another process as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
+from chuk.chat.event_codec import (
+    BETWEEN_EVENTS,
+    BETWEEN_PIECES,
+    NAMES,
+    decode_event,
+    encode_event,
+)
 from chuk.chat.events import (
     Content,
     Done,
@@ -21,86 +28,89 @@ from chuk.chat.events import (
 )
 from chuk.chat.ports import Kept
 
-# Measured: what an empty log and the objects around it take, and any event that is no piece.
+# Measured: what an empty log and the objects around it take.
 _LOG_BYTES = 1_000
-_EVENT_BYTES = 200
-_DELTA_BYTES = 48
 # What is read at once: a client that comes back late must not hold up everybody else.
 _MOST_BYTES = 16_384
-
-
-@dataclass(slots=True)
-class Stretch:
-    """Pieces of one kind that follow each other, as a log has them: with a line feed between."""
-
-    kind: type[Content] | type[Reasoning]
-    text: bytes
-
-
-class _Run:
-    """Pieces of one kind that follow each other, a line feed after each."""
-
-    __slots__ = ("kind", "text")
-
-    def __init__(self, kind: type[Content] | type[Reasoning]) -> None:
-        self.kind = kind
-        self.text = bytearray()
+_PIECE = ord(BETWEEN_PIECES)
+_RUNS = {NAMES[Content], NAMES[Reasoning]}
+_CALLS = NAMES[ToolCalls]
 
 
 class EventLog:
     """The events of one turn from its first on.
 
     Attributes:
-        size: about how many bytes of memory it takes.
+        data: all of them, as `event_codec.decode` takes them.
         last_number: of the newest event.
         end: the last event, once it is there; `Done` has a number like the others here.
+        numbered: how many bytes there are up to the end of the newest event that has a number.
+        run: the kind of the last event, if it consists of pieces: more of them may follow.
     """
 
-    __slots__ = ("end", "entries", "last_number", "run", "size")
+    __slots__ = ("data", "end", "last_number", "numbered", "run")
 
     def __init__(self) -> None:
-        self.size = _LOG_BYTES
-        self.last_number = 0
+        self.data = bytearray()
+        self.last_number = self.numbered = 0
         self.end: Done | Failed | None = None
-        self.entries: list[_Run | TurnEvent] = []
-        self.run: _Run | None = None
+        self.run: type[Content] | type[Reasoning] | None = None
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory it takes."""
+        return _LOG_BYTES + len(self.data)
 
     def append(self, events: Sequence[TurnEvent]) -> None:
-        """Keep the next events."""
+        """Keep the next events.
+
+        Raises:
+            TypeError: one of them cannot be put into bytes.
+        """
+        data = self.data
         for event in events:
-            if type(event) is Content or type(event) is Reasoning:
-                run, pieces = self.run, event.pieces
-                if run is None or type(event) is not run.kind:
-                    run = self.run = _Run(type(event))
-                    self.entries.append(run)
-                    self.size += _EVENT_BYTES
-                text = b"%b\n" % (pieces[0] if len(pieces) == 1 else b"\n".join(pieces))
-                run.text += text
+            kind = type(event)
+            if kind is Content or kind is Reasoning:
+                pieces = event.pieces  # type: ignore[union-attr]
+                if kind is self.run:
+                    data += b"\n%b" % (pieces[0] if len(pieces) == 1 else b"\n".join(pieces))
+                else:
+                    self._add(encode_event(event))
+                    self.run = kind
                 self.last_number += len(pieces)
-                self.size += len(text)
-                continue
-            self.run = None
-            self.entries.append(event)
-            if type(event) is ToolCalls:
-                self.size += _size_of(event)
-                continue
-            self.last_number += 1
-            self.size += _EVENT_BYTES
-            if type(event) is Done or type(event) is Failed:
-                self.end = event
+            else:
+                self._add(encode_event(event))
+                self.run = None
+                if kind is ToolCalls:
+                    continue
+                self.last_number += 1
+                if kind is Done or kind is Failed:
+                    self.end = event  # type: ignore[assignment]
+            self.numbered = len(data)
 
     def clear(self) -> None:
         """Give the memory back; who reads finds nothing more."""
-        self.entries.clear()
+        self.data.clear()
+        self.numbered = 0
         self.run = None
 
+    def _add(self, event: bytes) -> None:
+        self.data += b"\x00%b" % event if self.data else event
 
-def _size_of(event: TurnEvent) -> int:
-    """About how many bytes an event takes that is no piece."""
-    if isinstance(event, ToolCalls):
-        # A model that writes a file by a tool says all of it here.
-        return _EVENT_BYTES + sum(map(len, event.deltas)) + _DELTA_BYTES * len(event.deltas)
-    return _EVENT_BYTES
+
+class _Part(NamedTuple):
+    """An event in a log, or what is left of one that consists of pieces.
+
+    Attributes:
+        name: of its kind.
+        begin, body, end: where it begins, its name included if it is whole, where its pieces or
+            fields do, and where it ends.
+    """
+
+    name: bytes
+    begin: int
+    body: int
+    end: int
 
 
 class Reading:
@@ -111,54 +121,46 @@ class Reading:
             is: without it nobody knows that there is nothing more.
     """
 
-    __slots__ = ("_after", "_entry", "_log", "_next", "_offset")
+    __slots__ = ("_after", "_log", "_next", "_offset", "_run")
 
     def __init__(self, log: EventLog, after: int) -> None:
         self._log = log
         self._after = after
         self._next = 1
-        self._entry = self._offset = 0
+        self._offset, self._run = 0, b""
 
     def read(self) -> Kept | None:
         """The next events, some kilobytes at most; None: there is nothing more by now."""
         first, events, size = 0, list[TurnEvent](), 0
-        while size < _MOST_BYTES and (event := self._event()) is not None:
+        while size < _MOST_BYTES:
+            begin = self._offset
+            if (event := self._event()) is None:
+                break
             number = self._next
             self._next += count_events((event,))
-            wanted = event
             if number <= self._after:
                 if self._next <= self._after + 1 and not isinstance(event, (Done, Failed)):
                     continue
                 if isinstance(event, (Content, Reasoning)):
-                    wanted = type(event)(event.pieces[self._after + 1 - number :])
+                    event = type(event)(event.pieces[self._after + 1 - number :])
                     number = self._after + 1
             if not events:
                 first = number
-            events.append(wanted)
-            size += (
-                sum(map(len, wanted.pieces))
-                if isinstance(wanted, (Content, Reasoning))
-                else _size_of(wanted)
-            )
+            events.append(event)
+            size += self._offset - begin
         return (first, events) if events else None
 
     def _event(self) -> TurnEvent | None:
-        """The next entry, or the next part of a long run."""
-        entries = self._log.entries
-        while self._entry < len(entries):
-            entry = entries[self._entry]
-            if not isinstance(entry, _Run):
-                self._entry += 1
-                return entry
-            text, start = entry.text, self._offset
-            if start < len(text):
-                end = text.find(b"\n", start + _MOST_BYTES) + 1 or len(text)
-                self._offset = end
-                return entry.kind(bytes(text[start : end - 1]).split(b"\n"))
-            if self._entry + 1 == len(entries):
-                return None  # it may still grow
-            self._entry, self._offset = self._entry + 1, 0
-        return None
+        """The next event, or the next part of a long one."""
+        data = self._log.data
+        part = next(_parts(data, self._offset, self._run), None)
+        if part is None:
+            return None
+        self._run, self._offset = part.name, part.end
+        if part.name not in _RUNS:
+            return decode_event(bytes(data[part.begin : part.end]))
+        self._offset = _end_of_piece(data, part, part.body + _MOST_BYTES)
+        return _pieces_of(data, part, self._offset)
 
 
 class Place:
@@ -170,68 +172,100 @@ class Place:
         following: the number of the first event after it.
     """
 
-    __slots__ = ("_entry", "_log", "_offset", "following")
+    __slots__ = ("_log", "_offset", "_run", "following")
 
-    def __init__(self, log: EventLog, entry: int = 0, offset: int = 0, following: int = 1) -> None:
+    def __init__(
+        self, log: EventLog, offset: int = 0, run: bytes = b"", following: int = 1
+    ) -> None:
         self._log = log
-        self._entry = entry
         self._offset = offset
+        self._run = run
         self.following = following
 
-    def take(self, most: int) -> tuple[list[Stretch | TurnEvent], Place]:
+    def take(self, most: int) -> tuple[bytes, Place]:
         """What comes next, not many bytes more than `most`, and the place after it.
 
-        Tool calls, which have no number, are left until there is the event that follows them.
+        For `event_codec.decode`; empty: there is nothing more by now. Tool calls, which have no
+        number, are left until there is the event that follows them.
         """
-        entries, entry, offset = self._log.entries, self._entry, self._offset
-        taken: list[Stretch | TurnEvent] = []
-        size, following = 0, self.following
-        # Of what has a number, which may be more than the size allows: else it would never move.
-        length, reached = 0, (entry, offset)
-        while (size < most or not length) and entry < len(entries):
-            found = entries[entry]
-            if isinstance(found, _Run):
-                text = found.text
-                if offset < len(text):
-                    end = len(text)
-                    if end - offset > most:
-                        end = text.find(b"\n", offset + most) + 1 or end
-                    piece = bytes(text[offset : end - 1])
-                    taken.append(Stretch(found.kind, piece))
-                    size += end - offset
-                    following += piece.count(b"\n") + 1
-                    offset = end
-                    length, reached = len(taken), (entry, offset)
-                if offset == len(text):
-                    if entry + 1 == len(entries):
-                        break  # it may still grow
-                    entry, offset = entry + 1, 0
-                continue
-            taken.append(found)
-            entry += 1
-            if isinstance(found, ToolCalls):
-                size += _size_of(found)
-            else:
-                size += _EVENT_BYTES
-                following += 1
-                length, reached = len(taken), (entry, 0)
-        return taken[:length], Place(self._log, *reached, following)
+        log = self._log
+        if self._offset >= log.numbered:
+            return b"", self
+        if log.numbered - self._offset <= most:
+            run = b"" if log.run is None else NAMES[log.run]
+            place = Place(log, log.numbered, run, log.last_number + 1)
+        else:
+            place = self._after(most)
+        taken = log.data[self._offset : place._offset]
+        if not self._offset:
+            return bytes(taken), place
+        if taken[0] == _PIECE:
+            return self._run + taken, place
+        return bytes(taken[len(BETWEEN_EVENTS) :]), place
 
     def before(self, number: int) -> Place:
         """The place that the event of this number follows, from the beginning of the log."""
-        missing, entry = number - 1, 0
-        for found in self._log.entries:
+        data, missing, end, run = self._log.data, number - 1, 0, b""
+        for part in _parts(data, 0, b""):
             if not missing:
                 break
-            if isinstance(found, _Run):
-                count = found.text.count(b"\n")
-                if count >= missing:
-                    offset = 0
+            end, run = part.end, part.name
+            if part.name in _RUNS:
+                count = data.count(BETWEEN_PIECES, part.body, part.end) + 1
+                if count > missing:
+                    end = part.body - 1
                     for _ in range(missing):
-                        offset = found.text.find(b"\n", offset) + 1
-                    return Place(self._log, entry, offset, number)
+                        end = data.find(BETWEEN_PIECES, end + 1)
+                    break
                 missing -= count
-            elif not isinstance(found, ToolCalls):
+            elif part.name != _CALLS:
                 missing -= 1
-            entry += 1
-        return Place(self._log, entry, 0, number)
+        return Place(self._log, end, run, number)
+
+    def _after(self, most: int) -> Place:
+        """The place after about so many bytes of those that have a number."""
+        data, begin = self._log.data, self._offset
+        reached, run, following = begin, self._run, self.following
+        for part in _parts(data, begin, self._run):
+            if part.name == _CALLS:
+                # They may be more than the size allows: else it would never move.
+                if part.end - begin >= most and reached > begin:
+                    break
+                continue
+            reached, run = part.end, part.name
+            if part.name in _RUNS:
+                reached = _end_of_piece(data, part, begin + most)
+                following += data.count(BETWEEN_PIECES, part.body, reached)
+            following += 1
+            if reached - begin >= most:
+                break
+        return Place(self._log, reached, run, following)
+
+
+def _parts(data: bytearray, offset: int, run: bytes) -> Iterator[_Part]:
+    """What comes after an offset.
+
+    Args:
+        run: the name of what the offset is in, or at the end of.
+    """
+    while offset < len(data):
+        if offset and data[offset] == _PIECE:
+            begin, body = offset, offset + 1
+        else:
+            begin = offset + len(BETWEEN_EVENTS) if offset else 0
+            body = data.find(BETWEEN_PIECES, begin) + 1
+            run = bytes(data[begin : body - 1])
+        end = data.find(BETWEEN_EVENTS, body)
+        offset = len(data) if end < 0 else end
+        yield _Part(run, begin, body, offset)
+
+
+def _end_of_piece(data: bytearray, part: _Part, enough: int) -> int:
+    """Where the piece ends with which there is enough of this part."""
+    end = data.find(BETWEEN_PIECES, max(part.body, enough), part.end)
+    return part.end if end < 0 else end
+
+
+def _pieces_of(data: bytearray, part: _Part, end: int) -> Content | Reasoning:
+    pieces = bytes(data[part.body : end]).split(BETWEEN_PIECES)
+    return Content(pieces) if part.name == NAMES[Content] else Reasoning(pieces)

@@ -11,6 +11,7 @@ from uuid import UUID
 from chuk.chat.event_log import EventLog
 from chuk.chat.events import Failed, TurnEvent
 from chuk.chat.ports import StreamFacts, StreamState
+from chuk.logs import log_failure
 
 
 class Shelf(Protocol):
@@ -22,6 +23,10 @@ class Shelf(Protocol):
 
     def note_end(self, recording: MemoryRecording) -> None:
         """It grows no more."""
+        ...
+
+    def drop(self, recording: MemoryRecording) -> None:
+        """Give it up; makes it unwhole."""
         ...
 
 
@@ -70,7 +75,13 @@ class MemoryRecording:
         """See `chuk.chat.ports.Recording.keep`."""
         if self.is_whole:
             log = self.log
-            log.append(events)
+            try:
+                log.append(events)
+            except TypeError as error:
+                # A defect of who made the event must not end the turn, nor be hidden.
+                log_failure("streams", error, stream=self.id)
+                self._store.drop(self)
+                return
             if log.size > self.room:
                 self._store.make_room(self)
             if log.end is not None and self.is_whole:

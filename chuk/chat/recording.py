@@ -173,20 +173,28 @@ class MemoryStreams:
         """
         bounds, needed = self._bounds, recording.log.size
         if needed > bounds.stream:
-            self._drop(recording)
+            self.drop(recording)
             return
         person = self._people[recording.owner]
         self._set_room(recording, min(needed + _STEP, bounds.stream))
         while person.size > bounds.user and recording.is_whole:
-            self._drop(next(person.finished(), recording))
+            self.drop(next(person.finished(), recording))
         while self.size > bounds.total and recording.is_whole:
-            self._drop(self._oldest() or recording)
+            self.drop(self._oldest() or recording)
 
     def note_end(self, recording: MemoryRecording) -> None:
         """From now on it is kept for a while, in no more room than it takes."""
         self._set_room(recording, recording.log.size)
         recording.over_at = self._time()
         self._finished.setdefault(recording.keep_for, OrderedDict())[recording.id] = recording
+
+    def drop(self, recording: MemoryRecording) -> None:
+        """Give a recording up, as it cannot be kept; it is unwhole from then on."""
+        self.dropped += 1
+        self.dropped_bytes += recording.log.size
+        self._give_up(recording)
+        if self._when_dropped is not None:
+            self._when_dropped(recording)
 
     # What the watch calls.
 
@@ -217,13 +225,6 @@ class MemoryStreams:
         recording.room = room
         self._people[recording.owner].size += more
         self.size += more
-
-    def _drop(self, recording: MemoryRecording) -> None:
-        self.dropped += 1
-        self.dropped_bytes += recording.log.size
-        self._give_up(recording)
-        if self._when_dropped is not None:
-            self._when_dropped(recording)
 
     def _give_up(self, recording: MemoryRecording) -> None:
         """Forget it, and leave nothing to those who still read it."""

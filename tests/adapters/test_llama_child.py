@@ -77,7 +77,7 @@ async def test_nothing_that_is_written_to_the_model_is_printed_and_its_input_end
     assert child.stdin is not None
     # As the kernel does for a parent that dies.
     child.stdin.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         printed, complained = await child.communicate()
     assert child.returncode == 0
     assert printed == b""

@@ -181,7 +181,7 @@ async def die(streams: RedisStreams) -> None:
 
 async def known(streams: RedisStreams, state: StreamState) -> None:
     """Wait until the turn is known from elsewhere, and as far as this."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             try:
                 facts = await streams.find("turn")
@@ -221,7 +221,7 @@ async def test_what_was_brought_anew_while_it_was_erased_is_erased_as_well(
         await one.shipper.flush()
         await known(two, StreamState.DONE)
         one.followers.start()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while await two.find("turn") is not None:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 

@@ -87,7 +87,7 @@ async def test_all_of_a_user_is_erased_however_much_there_is(redis_server: Redis
         with redis_server.client() as client:
             assert list(client.scan_iter("chuk:stream:*")) == []
             assert list(client.scan_iter("chuk:user:*")) == []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while await one.of(ADA):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
@@ -246,7 +246,7 @@ async def test_what_has_begun_may_end_before_it_is_brought_and_does_not_wait_for
 async def test_what_has_begun_is_brought_by_itself(redis_server: RedisServer) -> None:
     async with running(redis_server, "one") as one, running(redis_server, "two") as two:
         begin(one)
-        async with asyncio.timeout(5), aclosing(two.follow("turn", 0)) as following:
+        async with asyncio.timeout(30), aclosing(two.follow("turn", 0)) as following:
             while await two.find("turn") is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
             assert (await anext(following))[0] == 1

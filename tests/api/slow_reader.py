@@ -55,7 +55,7 @@ class SlowReader:
 
     async def read(self, size: int = 65_536) -> bytes:
         """What there is, up to `size` bytes; empty at the end."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await asyncio.get_running_loop().sock_recv(self._socket, size)
 
     async def send(self, data: bytes) -> None:

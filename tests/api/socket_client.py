@@ -21,7 +21,7 @@ def message(text: str = "Hello", **fields: Any) -> dict[str, Any]:
 
 async def refused(socket: aiohttp.ClientWebSocketResponse) -> str:
     """The code of the next event, which must be an error in the usual profile."""
-    event = await socket.receive_json(timeout=10)
+    event = await socket.receive_json(timeout=30)
     assert list(event) == ["error"]
     assert list(event["error"]) == ["code", "message", "details"]
     code: str = event["error"]["code"]
@@ -30,7 +30,7 @@ async def refused(socket: aiohttp.ClientWebSocketResponse) -> str:
 
 async def closed_with(socket: aiohttp.ClientWebSocketResponse) -> int | None:
     """The close code, once nothing else comes before it."""
-    frame = await socket.receive(timeout=10)
+    frame = await socket.receive(timeout=30)
     assert frame.type in (WSMsgType.CLOSE, WSMsgType.CLOSED), frame
     return socket.close_code
 
@@ -38,7 +38,7 @@ async def closed_with(socket: aiohttp.ClientWebSocketResponse) -> int | None:
 async def is_alive(socket: aiohttp.ClientWebSocketResponse) -> bool:
     """Whether a ping is answered."""
     await socket.send_json({"type": "ping"})
-    return bool(await socket.receive_json(timeout=10) == {"type": "pong"})
+    return bool(await socket.receive_json(timeout=30) == {"type": "pong"})
 
 
 async def chats(socket: aiohttp.ClientWebSocketResponse, **fields: Any) -> bool:

@@ -20,7 +20,7 @@ async def cut_after(server: RunningServer, frames: int, **fields: Any) -> bytes:
     ) as answer:
         assert answer.status == 200, await answer.text()
         received = b""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while received.count(b"\n\n") < frames:
                 if not (chunk := await answer.content.readany()):
                     break
@@ -62,7 +62,7 @@ async def resumed(
         sent["Last-Event-ID"] = last
     params = {} if after is None else {"after": str(after)}
     async with server.client.get(url, params=params, headers=sent) as answer:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return answer.status, await answer.read()
 
 
@@ -94,4 +94,4 @@ async def stopped(
 
 async def receive(socket: aiohttp.ClientWebSocketResponse) -> Any:
     """The next event of a socket."""
-    return await socket.receive_json(timeout=10)
+    return await socket.receive_json(timeout=30)

@@ -48,7 +48,7 @@ async def test_a_client_that_leaves_stops_its_upstream_and_leaves_nothing_behind
     async with SlowReader(server, upgrade=over_socket) as client:
         await openrouter.wait_until(lambda: openrouter.open_completions == 1)
         client.leave()
-        await openrouter.wait_for_disconnect(timeout=1)
+        await openrouter.wait_for_disconnect()
     await eventually(lambda: asyncio.all_tasks() <= before)
 
 
@@ -59,7 +59,7 @@ async def test_closing_a_response_in_the_middle_stops_upstream(
     async with live_sse(server) as events:
         while (await anext(events)) != {"content": "a"}:
             pass
-    await openrouter.wait_for_disconnect(timeout=1)
+    await openrouter.wait_for_disconnect()
 
 
 async def test_others_go_on_when_one_leaves(
@@ -70,7 +70,7 @@ async def test_others_go_on_when_one_leaves(
         assert "stream" in await anext(stays)
         async with live_sse(server) as leaves:
             assert "stream" in await anext(leaves)
-        await openrouter.wait_for_disconnect(timeout=1)
+        await openrouter.wait_for_disconnect()
         openrouter.release.set()
         rest = [event async for event in stays]
     assert answer_text(rest[:-1]) == "ab" and rest[-1] == "[DONE]"

@@ -90,7 +90,7 @@ class Client:
             assert answer.status == 200, await answer.text()
             rest = b""
             while len(self.events) < wanted and not self.has_ended:
-                chunk = await asyncio.wait_for(answer.content.readany(), 10)
+                chunk = await asyncio.wait_for(answer.content.readany(), 30)
                 assert chunk, "the answer ended without its end"
                 rest += chunk
                 *blocks, rest = rest.split(b"\n\n")

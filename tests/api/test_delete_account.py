@@ -53,7 +53,7 @@ async def asked(
 async def erased(server: RunningServer) -> None:
     """Delete the account, and again until nothing is left to do."""
     pending = ["something"]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while pending:
             status, body = await delete(server)
             assert status == 200

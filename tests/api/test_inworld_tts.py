@@ -226,7 +226,7 @@ async def test_who_leaves_silences_the_service_and_leaves_no_hold(
         await answer.content.readany()
         answer.close()
     await inworld.wait_for_disconnect()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not (found := await receipts_of(speaking, user)):  # noqa: ASYNC110
             await asyncio.sleep(0.002)
     assert (found[0]["charged_eur"], found[0]["outcome"]) == (COST, "cancelled")

@@ -20,7 +20,7 @@ async def test_a_message_over_28_mb_is_refused_and_the_socket_lives(
 ) -> None:
     async with server.socket() as socket:
         await socket.send_str(json.dumps(message(history=["x" * 28_000_000])))
-        event = await socket.receive_json(timeout=10)
+        event = await socket.receive_json(timeout=30)
         assert event["error"]["code"] == "FILE_TOO_LARGE"
         assert event["error"]["details"]["max_size_bytes"] == 28_000_000
         assert await chats(socket)
@@ -93,7 +93,7 @@ async def test_a_client_that_closes_stops_all_its_turns_where_there_is_no_grace(
                 await socket.send_json(message(id=identity))
             await openrouter.wait_for_completions(2)
             await socket.close()
-        await openrouter.wait_for_disconnect(2, timeout=1)
+        await openrouter.wait_for_disconnect(2)
         await eventually(lambda: asyncio.all_tasks() <= tasks)
 
 
@@ -106,6 +106,6 @@ async def test_the_health_page_counts_open_sockets(server: RunningServer) -> Non
     async with server.socket() as one, server.socket() as two:
         assert await is_alive(one) and await is_alive(two)
         assert await active() == 2
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await active():
             pass

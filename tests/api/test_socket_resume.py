@@ -81,7 +81,7 @@ async def test_a_cancel_of_a_resumed_turn_stops_it(
         await socket.send_json(resume(first[0]["stream"]["id"], 3, id=1))
         await socket.send_json({"type": "cancel", "id": 1})
         usage, _tps, end = await turn_events(socket)
-        await openrouter.wait_for_disconnect(timeout=1)
+        await openrouter.wait_for_disconnect()
         assert usage["usage"]["finish_reason"] == "cancelled" and end == {"id": 1, "done": True}
         await socket.send_json({"type": "cancel", "id": 1})
         assert await is_alive(socket)

@@ -17,7 +17,7 @@ from tests.harness import MODEL, RunningServer, answer_text, turn_events
 
 async def receive(socket: aiohttp.ClientWebSocketResponse) -> Any:
     """The next event; anything but a text frame is a failure."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         frame = await socket.receive()
     assert frame.type is aiohttp.WSMsgType.TEXT, frame
     return frame.json()
@@ -197,7 +197,7 @@ async def test_a_cancelled_turn_ends_with_its_usage_and_done(
         await until_text(socket)
         await socket.send_json({"type": "cancel", **named})
         usage, tps, end = await turn_events(socket)
-        await openrouter.wait_for_disconnect(timeout=1)
+        await openrouter.wait_for_disconnect()
         assert usage["usage"]["finish_reason"] == "cancelled"
         # Upstream's own books were asked what it charged.
         assert usage["usage"]["cost_basis"] == "upstream"
@@ -217,7 +217,7 @@ async def test_a_turn_may_be_cancelled_before_upstream_says_a_word(
         await openrouter.wait_for_completions()
         await socket.send_json({"type": "cancel", "id": 1})
         events = await turn_events(socket)
-        await openrouter.wait_for_disconnect(timeout=1)
+        await openrouter.wait_for_disconnect()
     assert [key for event in events for key in event if key != "id"] == [
         "stream",
         "usage",

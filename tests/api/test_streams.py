@@ -133,7 +133,7 @@ async def test_without_a_grace_time_nothing_is_kept(
     openrouter.script(STALLING)
     async with start_server(CHUK_RESUME_GRACE="0") as server:
         begun = await cut_after(server, 3)
-        await openrouter.wait_for_disconnect(timeout=1)
+        await openrouter.wait_for_disconnect()
         status, body = await resumed(server, stream_of(begun), after=3)
         assert (status, code_of(body)) == (404, "NOT_FOUND")
         assert await listed(server) == []
@@ -211,7 +211,7 @@ async def test_a_stop_ends_the_turn_well_and_may_be_said_again(
     for _ in range(2):
         status, answer = await stopped(server, stream)
         assert status == 200 and answer["data"] == {"id": stream, "stopped": True}
-    await openrouter.wait_for_disconnect(timeout=1)
+    await openrouter.wait_for_disconnect()
     status, rest = await following
     *_, usage, _tps, end = sse_events(rest)
     assert status == 200 and end == "[DONE]" and usage["usage"]["finish_reason"] == "cancelled"

@@ -213,7 +213,7 @@ async def test_closing_it_in_the_middle_leaves_nothing_running(till: Till) -> No
     await reconciler.start()
     await waits.next()
     waits.end()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await gate.reached.wait()
     await reconciler.close()
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "billing"]

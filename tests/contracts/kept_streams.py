@@ -145,14 +145,14 @@ def seen(kept: Sequence[Kept]) -> Told:
 
 async def told(streams: StreamStore, stream_id: str, after: int = 0) -> Told:
     """All that a client is told who comes back after an event, up to the end."""
-    async with asyncio.timeout(10), aclosing(streams.follow(stream_id, after)) as following:
+    async with asyncio.timeout(30), aclosing(streams.follow(stream_id, after)) as following:
         return seen([kept async for kept in following])
 
 
 async def next_told(following: AsyncGenerator[Kept, None], count: int) -> Told:
     """So many events more, as a client sees them."""
     arrived: Told = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(arrived) < count:
             arrived += seen([await anext(following)])
     return arrived

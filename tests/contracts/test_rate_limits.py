@@ -37,7 +37,7 @@ def limits(request: pytest.FixtureRequest) -> RateLimits:
 
 async def until_allowed(take: Callable[[], Awaitable[bool]]) -> None:
     """Ask until it passes."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await take():  # noqa: ASYNC110
             await asyncio.sleep(0.002)
 

@@ -59,7 +59,7 @@ class Time:
 
     async def pass_until(self, condition: Callable[[], Awaitable[bool]]) -> None:
         """Let seconds pass, each as soon as its work is done, until the condition holds."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not await condition():
                 self.pass_by(1)
                 await asyncio.sleep(0)

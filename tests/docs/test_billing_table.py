@@ -51,7 +51,7 @@ class Turn:
         """Ask over a WebSocket; cancel after the first event of this kind."""
         async with self.server.socket(headers=self.server.bearer(self.user)) as socket:
             await socket.send_json(BODY)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 if after == "request":
                     await self.openrouter.wait_for_completions()
                 else:
@@ -66,7 +66,7 @@ class Turn:
         async with self.server.client.post(
             f"{self.server.url}/v1/ai/chat", json=BODY, headers=self.server.bearer(self.user)
         ) as answer:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while b'"content"' not in await answer.content.readany():
                     pass
             answer.close()
@@ -196,7 +196,7 @@ async def _restarted(server: RunningServer, user: UUID, servers: AsyncExitStack)
     async with server.client.post(
         f"{server.url}/v1/ai/chat", json=BODY, headers=server.bearer(user)
     ) as answer:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while b'"content"' not in await answer.content.readany():
                 pass
         await server.app[TURNS].drain(0)
@@ -206,7 +206,7 @@ async def _restarted(server: RunningServer, user: UUID, servers: AsyncExitStack)
 
 async def _receipt(server: RunningServer, user: UUID) -> Any:
     """The one receipt, once the turn is settled."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not (found := await receipts_of(server, user)):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     (receipt,) = found

@@ -31,7 +31,7 @@ _TOO_LARGE = 40_000_000
 
 async def next_event(reader: Any) -> Any:
     """The next event of a stream that is read line by line; None for the end after success."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while line := await reader.readline():
             if line.startswith(b"data: "):
                 data = line[6:].strip()
@@ -98,7 +98,7 @@ async def test_a_socket_carries_turn_after_turn(behind: Behind) -> None:
     async with behind.edge.client.ws_connect(url) as socket:
         token = behind.server.token()
         await socket.send_json({**_CHAT, "token": token})
-        while (await socket.receive_json(timeout=10)).get("content") != "one":
+        while (await socket.receive_json(timeout=30)).get("content") != "one":
             pass
         second.set()
         assert answer_text(await turn_events(socket)) == "two"
@@ -201,7 +201,7 @@ async def test_the_server_learns_that_a_client_has_left(behind: Behind, version:
     ) as curl:
         await told(curl.stdout, "one")
         assert (await health(behind))["active_connections"] == 1
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (await health(behind))["active_connections"]:
             pass
 

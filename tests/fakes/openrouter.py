@@ -116,9 +116,9 @@ class FakeOpenRouter(FakeService):
         """The recorded requests for completions."""
         return [request for request in self.requests if request.path == "/chat/completions"]
 
-    async def wait_for_completions(self, count: int = 1, *, timeout: float = 5.0) -> None:
+    async def wait_for_completions(self, count: int = 1) -> None:
         """Wait until this many completions were asked for."""
-        await self.wait_until(lambda: len(self.completions) >= count, timeout=timeout)
+        await self.wait_until(lambda: len(self.completions) >= count)
 
     # Life.
 

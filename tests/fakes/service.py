@@ -77,15 +77,15 @@ class FakeService(FakeServer):
         self._handlers: set[asyncio.Task[Any]] = set()
         self._closing = False
 
-    async def wait_until(self, condition: Callable[[], bool], *, timeout: float = 10.0) -> None:
+    async def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait until the condition, looked at after each change here, holds."""
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(30):
             while not condition():
                 await self._changed.wait()
 
-    async def wait_for_disconnect(self, count: int = 1, *, timeout: float = 10.0) -> None:
+    async def wait_for_disconnect(self, count: int = 1) -> None:
         """Wait until this many answers were left by their client."""
-        await self.wait_until(lambda: self.disconnects >= count, timeout=timeout)
+        await self.wait_until(lambda: self.disconnects >= count)
 
     async def __aexit__(
         self,

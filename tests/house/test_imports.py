@@ -43,7 +43,7 @@ ROOMS = {
     "adapters": (
         "accounts.ports accounts.principal accounts.tokens catalog.encoding catalog.models"
         " catalog.ports catalog.prices catalog.selection"
-        " chat.command chat.event_log chat.events chat.memory_recording chat.ports"
+        " chat.command chat.event_codec chat.event_log chat.events chat.memory_recording chat.ports"
         " chat.recording chat.sse_parser"
         " chat.unicode_joiner credits.ports credits.ledger credits.money billing.ports"
         " media.formats media.languages media.pictures media.ports media.recording media.utterance"

@@ -107,5 +107,5 @@ def packed_without_end() -> Mapping[str, str]:
 
 async def closed_or_answered(socket: aiohttp.ClientWebSocketResponse) -> Any:
     """The next thing on a socket: its event, or None where it was closed."""
-    frame = await socket.receive(timeout=10)
+    frame = await socket.receive(timeout=30)
     return frame.json() if frame.type is aiohttp.WSMsgType.TEXT else None

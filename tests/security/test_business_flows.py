@@ -74,7 +74,7 @@ async def test_a_free_message_is_not_had_again_by_stopping_it(
             await socket.send_json(CHAT)
             events: list[Any] = []
             while not any("content" in event for event in events):
-                events.append(await socket.receive_json(timeout=10))
+                events.append(await socket.receive_json(timeout=30))
             await socket.send_json({"type": "cancel"})
             assert "done" in (await turn_events(socket))[-1]
     assert (await chat(server, user)).code == "INSUFFICIENT_CREDITS"

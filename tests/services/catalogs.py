@@ -32,7 +32,7 @@ class Waits:
 
     async def next(self) -> float:
         """The next wait, once it begins."""
-        return await asyncio.wait_for(self._began.get(), 5)
+        return await asyncio.wait_for(self._began.get(), 30)
 
     def end(self) -> None:
         """Let the present wait be over."""

@@ -210,7 +210,7 @@ async def test_a_failing_source_is_asked_again_after_doubling_waits_up_to_the_in
     await waits.next()
     openrouter.mend()
     waits.end()
-    await asyncio.wait_for(models.refreshed(), 5)
+    await asyncio.wait_for(models.refreshed(), 30)
     assert await waits.next() == 600
     openrouter.fail("/models", Fault(status=500))
     waits.end()
@@ -250,9 +250,9 @@ async def test_a_start_does_not_wait_for_a_hanging_source_and_a_close_ends_it(
 ) -> None:
     openrouter.fail("/endpoints/zdr", Fault(hang=True))
     models = catalog(openrouter, session)
-    await asyncio.wait_for(models.start(), 5)
+    await asyncio.wait_for(models.start(), 30)
     await openrouter.wait_until(lambda: len(openrouter.requests) == 1)
-    await asyncio.wait_for(models.close(), 5)
+    await asyncio.wait_for(models.close(), 30)
 
 
 async def test_names_and_icons_of_ones_own_are_shown_but_not_saved(

@@ -56,7 +56,7 @@ async def test_a_signal_lets_all_drain_and_a_second_one_hurries(
         )
         process.send_signal(signal.SIGTERM)
         # Both drain now: who asks is told so, and who has an answer is not cut off.
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await running.status() != 503:
                 pass
         assert not any(chat.done() for chat in chats)

@@ -260,7 +260,7 @@ async def test_a_client_that_leaves_takes_its_file_along(
             headers = {"Content-Type": FORM_DATA, "Content-Length": str(length)}
             await connection.send(request_bytes("POST", PATH, headers, body))
             await eventually(lambda: any(temporary_folder.iterdir()))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await desk.has_left.wait()
         await eventually(lambda: not any(temporary_folder.iterdir()))
 

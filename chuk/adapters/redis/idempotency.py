@@ -15,9 +15,9 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from chuk.adapters.redis.codec import UnreadableEvents, decode, encode
 from chuk.adapters.redis.connection import RedisAway, RedisConnection
 from chuk.adapters.redis.sealing import Seals, Unsealable
+from chuk.chat.event_codec import UnreadableEvents, decode, encode
 from chuk.chat.events import Failed
 from chuk.clock import Clock, utc_now
 from chuk.errors import ChukError, ServiceUnavailable

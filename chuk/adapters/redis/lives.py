@@ -21,6 +21,7 @@ from chuk.adapters.redis.records import (
 )
 from chuk.adapters.redis.shipping import Shipper
 from chuk.adapters.redis.writing import MARGIN, append, finish
+from chuk.chat.event_codec import encode
 from chuk.chat.events import Failed
 from chuk.chat.ports import StreamState
 from chuk.errors import StreamInterrupted
@@ -209,11 +210,12 @@ class Lives:
         """Write the end that a dead process could not: only one who tries can."""
         stream_id = found.facts.id
         seal = self._records.seals.of(stream_id)
-        end = self._records.batch(found.following, [Failed(StreamInterrupted())], 1, seal)
+        end = Failed(StreamInterrupted())
+        batch = self._records.batch(found.following, encode([end]), 1, end, seal)
 
         async def call(client: Redis) -> bool:
             pipeline = client.pipeline(transaction=False)
-            append(pipeline, stream_id, found.following, end)
+            append(pipeline, stream_id, found.following, batch)
             finish(pipeline, stream_id, found.keep, found.process)
             return isinstance((await pipeline.execute(raise_on_error=False))[0], bytes)
 

@@ -11,9 +11,7 @@ from chuk.adapters.redis.bringing import Bringing
 from chuk.adapters.redis.records import Records
 from chuk.adapters.redis.shipment import Shipment
 from chuk.adapters.redis.writing import finish
-from chuk.chat.event_log import Place, Stretch
-from chuk.chat.events import TurnEvent
-from chuk.logs import log_failure
+from chuk.chat.event_log import Place
 
 Carried = tuple[Shipment, Place, bytes | None]
 """A batch that was to be brought: up to where it goes, and why Redis did not take it."""
@@ -63,15 +61,8 @@ class Load:
             events, place = shipment.batch()
             if not events:
                 continue
-            try:
-                self._add(bringing, shipment, events, place)
-            except Exception as error:
-                # A defect of one must not keep the others from Redis, nor be hidden.
-                log_failure("streams", error, stream=shipment.id)
-                gone[shipment.id] = shipment.inner.owner
-                self.over.append(shipment)
-            else:
-                sent.append((shipment, place))
+            self._add(bringing, shipment, events, place)
+            sent.append((shipment, place))
         names = {owner: self._records.seals.name_of(owner) for owner in set(gone.values())}
         for stream_id, owner in gone.items():
             bringing.forget(stream_id, names[owner])
@@ -81,15 +72,10 @@ class Load:
         self.carried = [(*one, untaken.get(index)) for index, one in enumerate(sent)]
         self.forgotten = [(each, untaken.get(index)) for index, each in enumerate(gone, len(sent))]
 
-    def _add(
-        self,
-        bringing: Bringing,
-        shipment: Shipment,
-        events: Sequence[TurnEvent | Stretch],
-        place: Place,
-    ) -> None:
+    def _add(self, bringing: Bringing, shipment: Shipment, events: bytes, place: Place) -> None:
         number, seal, inner = shipment.following, shipment.seal, shipment.inner
-        fields = self._records.batch(number, events, place.following - number, seal)
+        length, end = place.following - number, shipment.end_before(place)
+        fields = self._records.batch(number, events, length, end, seal)
         if shipment.is_new:
             opening = self._records.opening(inner, seal, self._process)
             bringing.open(opening, number, fields)

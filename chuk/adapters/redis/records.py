@@ -25,9 +25,8 @@ from uuid import UUID
 import orjson
 from redis.asyncio import Redis
 
-from chuk.adapters.redis.codec import UnreadableEvents, decode, encode
 from chuk.adapters.redis.sealing import Seals, StreamSeal, Unsealable
-from chuk.chat.event_log import Stretch
+from chuk.chat.event_codec import UnreadableEvents, decode
 from chuk.chat.events import Done, Failed, TurnEvent
 from chuk.chat.memory_recording import MemoryRecording
 from chuk.chat.ports import Kept, StreamFacts, StreamState
@@ -153,20 +152,20 @@ class Records:
         )
 
     def batch(
-        self, number: int, events: Sequence[TurnEvent | Stretch], length: int, seal: StreamSeal
+        self, number: int, events: bytes, length: int, end: TurnEvent | None, seal: StreamSeal
     ) -> Fields:
-        """The fields of the entry of these events, the first of which has this number.
+        """The fields of an entry.
 
         Args:
+            number: of its first event.
+            events: as `encode` puts them.
             length: how many they are to a client.
+            end: the turn's end, where it is the last of them.
         """
-        fields = {
-            BATCH: seal.seal(entry_id(number), encode(events)),
-            LENGTH: b"%d" % length,
-        }
-        if isinstance(events[-1], Done):
+        fields = {BATCH: seal.seal(entry_id(number), events), LENGTH: b"%d" % length}
+        if isinstance(end, Done):
             fields[END] = b"done"
-        elif isinstance(events[-1], Failed):
+        elif isinstance(end, Failed):
             fields[END] = b"failed"
         return fields
 

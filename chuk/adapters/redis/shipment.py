@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from chuk.adapters.redis.sealing import StreamSeal
-from chuk.chat.event_log import Place, Stretch
+from chuk.chat.event_log import Place
 from chuk.chat.events import TurnEvent
 from chuk.chat.memory_recording import MemoryRecording
 
@@ -92,16 +92,20 @@ class Shipment:
             and self.inner.is_whole
         )
 
-    def batch(self) -> tuple[list[Stretch | TurnEvent], Place]:
+    def batch(self) -> tuple[bytes, Place]:
         """What goes next, and up to where; the same and more until `sent` or `go_back`."""
         return self._place.take(_MOST_BYTES)
+
+    def end_before(self, place: Place) -> TurnEvent | None:
+        """The turn's end, where it stands before this place."""
+        log = self.inner.log
+        return log.end if place.following > log.last_number else None
 
     def sent(self, place: Place) -> None:
         """Redis has all up to this place."""
         self.is_new = False
         self._place = place
-        log = self.inner.log
-        self.is_delivered = log.end is not None and place.following > log.last_number
+        self.is_delivered = self.end_before(place) is not None
 
     def go_back(self, following: int) -> None:
         """Redis has all before this number, and nothing more; 1: nothing at all."""

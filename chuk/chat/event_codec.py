@@ -14,21 +14,24 @@ from typing import Any, get_args, get_type_hints
 
 import orjson
 
-from chuk.chat.event_log import Stretch
 from chuk.chat.events import Content, Failed, Reasoning, ToolCalls, TurnEvent
 from chuk.errors import ChukError
 
-_BETWEEN_EVENTS = b"\x00"
-_BETWEEN_PIECES = b"\n"
+BETWEEN_EVENTS = b"\x00"
+BETWEEN_PIECES = b"\n"
 
 
 class UnreadableEvents(Exception):
     """Bytes that are none of ours, or of another version of this code."""
 
 
-def encode(events: Iterable[TurnEvent | Stretch]) -> bytes:
-    """Events as bytes, in order; a stretch of a log is what its pieces would be."""
-    return _BETWEEN_EVENTS.join(map(_encoded, events))
+def encode(events: Iterable[TurnEvent]) -> bytes:
+    """Events as bytes, in order.
+
+    Raises:
+        TypeError: an error's details are not what JSON is made of.
+    """
+    return BETWEEN_EVENTS.join(map(encode_event, events))
 
 
 def decode(data: bytes) -> list[TurnEvent]:
@@ -37,30 +40,30 @@ def decode(data: bytes) -> list[TurnEvent]:
     Raises:
         UnreadableEvents: an event or an error of a kind that is not known here, or no events.
     """
-    return [_decoded(event) for event in data.split(_BETWEEN_EVENTS)]
+    return [decode_event(event) for event in data.split(BETWEEN_EVENTS)]
 
 
-def _encoded(event: TurnEvent | Stretch) -> bytes:
-    if isinstance(event, Stretch):
-        return b"%b\n%b" % (_NAMES[event.kind], event.text)
+def encode_event(event: TurnEvent) -> bytes:
+    """One event as bytes; see `encode`."""
     kind = type(event)
-    name = _NAMES[kind]
-    if kind in _PLAIN:
-        return name + _BETWEEN_PIECES + orjson.dumps(event)
+    if (head := _HEADS_OF_PLAIN.get(kind)) is not None:
+        return head + orjson.dumps(event)
+    name = NAMES[kind]
     if isinstance(event, (Content, Reasoning)):
-        return _BETWEEN_PIECES.join((name, *event.pieces))
+        return BETWEEN_PIECES.join((name, *event.pieces))
     if isinstance(event, ToolCalls):
         # Whole JSON, as upstream wrote it: it may hold line feeds.
-        return name + _BETWEEN_PIECES + orjson.dumps([delta.decode() for delta in event.deltas])
+        return b"%b\n%b" % (name, orjson.dumps([delta.decode() for delta in event.deltas]))
     assert isinstance(event, Failed)
     error = event.error
     facts = [error.code, error.message, error.details, error.headers, type(error).__name__]
-    return name + _BETWEEN_PIECES + orjson.dumps(facts)
+    return b"%b\n%b" % (name, orjson.dumps(facts))
 
 
-def _decoded(data: bytes) -> TurnEvent:
-    name, *pieces = data.split(_BETWEEN_PIECES)
-    kind = _KINDS.get(name)
+def decode_event(data: bytes) -> TurnEvent:
+    """One event; see `decode`."""
+    name, *pieces = data.split(BETWEEN_PIECES)
+    kind = KINDS.get(name)
     if kind is None:
         raise UnreadableEvents("an event of no kind that is known here")
     if kind is Content or kind is Reasoning:
@@ -114,10 +117,14 @@ def _same(value: Any) -> Any:
 
 
 _EVENTS: Sequence[type[TurnEvent]] = get_args(TurnEvent)
-_NAMES = {kind: kind.__name__.encode() for kind in _EVENTS}
-# Nothing but their fields.
-_PLAIN = set(_EVENTS) - {Content, Reasoning, ToolCalls, Failed}
-_KINDS = {name: kind for kind, name in _NAMES.items()}
+NAMES = {kind: kind.__name__.encode() for kind in _EVENTS}
+# Of those that are nothing but their fields.
+_HEADS_OF_PLAIN = {
+    kind: NAMES[kind] + BETWEEN_PIECES
+    for kind in _EVENTS
+    if kind not in (Content, Reasoning, ToolCalls, Failed)
+}
+KINDS = {name: kind for kind, name in NAMES.items()}
 _MAKERS = {
     kind: {field.name: _maker(get_type_hints(kind)[field.name]) for field in fields(kind)}
     for kind in _EVENTS
