@@ -140,7 +140,6 @@ WRONG: dict[str, dict[str, Any]] = {
     "history part": {"history": [{"role": "user", "content": [{"type": "video"}]}]},
     "history part text": {"history": [{"role": "user", "content": [{"type": "text", "text": 1}]}]},
     "history images": {"history": [{"role": "user", "content": "x", "images": "no"}]},
-    "history image url": {"history": [{"role": "user", "content": "x", "images": ["https://x/y"]}]},
     "images text": {"images": "x"},
     "images number": {"images": [1]},
     "images url": {"images": ["https://example.com/cat.png"]},

@@ -73,7 +73,8 @@ class Machine:
     async def script(self, name: str, *arguments: str, **environ: str) -> Finished:
         """Run one of the scripts on this machine."""
         process = await asyncio.create_subprocess_exec(
-            str(self.source / "scripts" / name),
+            # Whoever runs the tests may ignore hang-ups, as nohup does; no shell can undo that.
+            *("env", "--default-signal=HUP", str(self.source / "scripts" / name)),
             *("--root", str(self.root), *arguments),
             env={
                 "PATH": "/usr/sbin:/usr/bin:/bin",

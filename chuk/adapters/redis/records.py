@@ -89,7 +89,7 @@ def number_of(entry: Entry) -> int:
     return int(entry[0].partition(b"-")[0])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Opening:
     """What Redis is told of a stream when it begins.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from functools import lru_cache
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 _NONCE_BYTES = 12
 _TAG_BYTES = 16
 _NAME_DIGITS = 32
+_NAMES_KEPT = 1_024
 # Of SHA-256; the key is shorter.
 _BLOCK_BYTES = 64
 
@@ -62,6 +64,8 @@ class Seals:
         padded = key.ljust(_BLOCK_BYTES, b"\x00")
         self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded))
         self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
+        # Who asks one thing soon asks another.
+        self._name_of = lru_cache(_NAMES_KEPT)(self._hidden)
 
     def of(self, stream_id: str) -> StreamSeal:
         """The seal of a stream."""
@@ -69,6 +73,9 @@ class Seals:
 
     def name_of(self, user_id: UUID) -> str:
         """How Redis calls a user: nobody without the key can tell whom it means."""
+        return self._name_of(user_id)
+
+    def _hidden(self, user_id: UUID) -> str:
         return self._derived("user", str(user_id)).hex()[:_NAME_DIGITS]
 
     def _derived(self, use: str, name: str) -> bytes:
