@@ -45,7 +45,15 @@ async def alone(of: Machine, release: str) -> None:
     assert f"Service={service}\n" in pointed
 
 
-@pytest.mark.parametrize("step", ["start --no-block", "enable chuk.socket", "disable", "stop"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "start --no-block",
+        pytest.param("enable chuk.socket", marks=pytest.mark.slow),
+        "disable",
+        pytest.param("stop", marks=pytest.mark.slow),
+    ],
+)
 async def test_what_was_killed_at_any_step_is_brought_to_its_end_by_the_next(
     deployed: Machine, tmp_path: Path, step: str
 ) -> None:
@@ -59,7 +67,7 @@ async def test_what_was_killed_at_any_step_is_brought_to_its_end_by_the_next(
     assert (await deployed.deploy()).err.startswith("Nothing to do")
 
 
-@pytest.mark.parametrize("name", ["HUP", "TERM"])
+@pytest.mark.parametrize("name", ["HUP", pytest.param("TERM", marks=pytest.mark.slow)])
 async def test_one_that_is_interrupted_leaves_what_was_there(
     deployed: Machine, tmp_path: Path, name: str
 ) -> None:
