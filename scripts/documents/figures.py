@@ -71,7 +71,7 @@ class Measured:
         "stream", 37.7, "KiB", "memory of an open stream", _BENCHMARK, "memory of an open stream"
     )
     kept_memory: ClassVar = Figure(
-        "kept", 3.5, "KiB", "what a worker keeps of one answer, to be read again", "`EventLog.size`"
+        "kept", 3.3, "KiB", "what a worker keeps of one answer, to be read again", "`EventLog.size`"
     )
     opening: ClassVar = Figure(
         "opening",
